@@ -1,0 +1,28 @@
+//! Benchmarks: every figure in `benches/RESULTS.md` is printed by a command of this program.
+//!
+//! These machines are shared and noisy, so each figure is the best of several runs, ratios are taken within one run,
+//! and nothing here is ever asserted.
+
+mod first_light;
+
+use clap::{Parser, Subcommand};
+
+/// Measures Cirrus, alone and beside its peers. Build it with --release.
+#[derive(Parser)]
+#[command(name = "cirrus-benches")]
+struct Arguments {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Subcommand)]
+enum Bench {
+    /// Loading, the training kernel, the store and whole training runs.
+    FirstLight(first_light::Options),
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    match Arguments::parse().bench {
+        Bench::FirstLight(options) => first_light::run(&options),
+    }
+}

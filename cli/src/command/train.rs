@@ -1,0 +1,402 @@
+//! `cirrus train`: a dataset to a model.
+
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use cirrus_ml::distributed::{DistributedError, DistributedJob, Distribution};
+use cirrus_ml::evaluate::{EvaluateError, evaluate};
+use cirrus_ml::job::{self, Description, TrainJob};
+use cirrus_ml::metrics::Metrics;
+use cirrus_ml::optimizer::OptimizerName;
+use cirrus_ml::predict::Predictor;
+use cirrus_ml::reading::Reading;
+use cirrus_ml::train::{Trained, train_local};
+use cirrus_protocol::job::BlockReport;
+use cirrus_runtime::dataset::{Dataset, Side};
+use cirrus_runtime::fleet::launcher::{Command, ProcessLauncher};
+use cirrus_runtime::job::{JobError, JobOutcome, Progress};
+use cirrus_transport::tcp::Tcp;
+use clap::{Args, ValueEnum};
+use serde_json::{Value, json};
+
+use super::process::LISTEN_AT;
+use super::{
+    beside, cores, evaluate as show, grouped, open_dataset, print_json, print_text, reading, write_model,
+};
+use crate::Output;
+use crate::display::Display;
+use crate::failure::{Failure, with};
+use crate::interrupt::Interrupt;
+
+/// Trains sparse logistic regression on a dataset.
+///
+/// Starts a data store and worker processes on this machine, gives blocks of rows to the workers, starts again what
+/// dies, and evaluates the model on the test rows. With --workers 0 this process does all of it alone.
+#[derive(Args)]
+#[command(after_help = "Examples:\n  \
+    cirrus train clicks.cirrus\n  \
+    cirrus train clicks.cirrus --workers 4 --passes 5 --rate 0.1 --out clicks.model\n  \
+    cirrus train clicks.cirrus --optimizer sgd --rate 0.002 --l2 1e-6 --workers 1\n  \
+    cirrus train clicks.cirrus --staleness sync --json > result.json")]
+pub(crate) struct Arguments {
+    /// The dataset: a folder that `cirrus load` wrote.
+    dataset: String,
+    /// The model's file [default: the dataset's name with the ending .model]
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Worker processes; 0 trains in this process, without a store [default: one a core]
+    #[arg(long, value_name = "N")]
+    workers: Option<u32>,
+    #[command(flatten)]
+    parameters: Parameters,
+    /// How far a worker's model may lag behind the others' updates: async (nobody waits), sync (rounds in step), or
+    /// a number of rounds [default: async]
+    #[arg(long, value_parser = staleness, value_name = "async|sync|N")]
+    staleness: Option<Staleness>,
+    /// How many rounds a worker reads ahead of its updates [default: 2 for a worker alone, 1 with others]
+    #[arg(long, value_name = "N")]
+    window: Option<NonZeroU32>,
+    /// Seconds between snapshots of the model, from which a store that died comes back [default: 10]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    snapshot_interval: Option<Duration>,
+}
+
+/// What is learnt, and how.
+#[derive(Args, Clone, Copy)]
+struct Parameters {
+    /// Passes over the training rows [default: 5]
+    #[arg(long, value_name = "N")]
+    passes: Option<u32>,
+    /// How a gradient changes a weight [default: adagrad]
+    #[arg(long, value_enum)]
+    optimizer: Option<Optimizer>,
+    /// Learning rate [default: 0.1 for adagrad, 0.01 for sgd]
+    #[arg(long, allow_negative_numbers = true)]
+    rate: Option<f64>,
+    /// What the rate is multiplied by from pass to pass [default: 0.9]
+    #[arg(long, value_name = "FACTOR", allow_negative_numbers = true)]
+    rate_decay: Option<f64>,
+    /// Where adagrad's sums of squared gradients start [default: 1]
+    #[arg(long, value_name = "SUM", allow_negative_numbers = true)]
+    adagrad_initial: Option<f64>,
+    /// Strength of the L1 penalty [default: 0]
+    #[arg(long, allow_negative_numbers = true)]
+    l1: Option<f64>,
+    /// Strength of the L2 penalty [default: 0]
+    #[arg(long, allow_negative_numbers = true)]
+    l2: Option<f64>,
+    /// Seed of all random choices; one worker and one seed give the same model, bit for bit [default: 0]
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Take the rows of a block in a random order, another in each pass.
+    #[arg(long)]
+    shuffle: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Optimizer {
+    Adagrad,
+    Sgd,
+}
+
+/// The bound on staleness, if there is one.
+#[derive(Clone, Copy, Default)]
+struct Staleness(Option<u32>);
+
+fn staleness(text: &str) -> Result<Staleness, String> {
+    let bound = match text {
+        "async" => None,
+        "sync" => Some(0),
+        number => Some(number.parse().map_err(|_| "expected async, sync or a number of rounds".to_owned())?),
+    };
+    Ok(Staleness(bound))
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds
+        .filter(|seconds| !seconds.is_zero())
+        .ok_or_else(|| "expected a number of seconds above 0".to_owned())
+}
+
+impl Parameters {
+    fn job(self, hash_bits: u8) -> Result<TrainJob, Failure> {
+        let description = Description {
+            optimizer: match self.optimizer {
+                None => OptimizerName::default(),
+                Some(Optimizer::Adagrad) => OptimizerName::Adagrad,
+                Some(Optimizer::Sgd) => OptimizerName::Sgd,
+            },
+            hash_bits,
+            passes: self.passes,
+            seed: self.seed,
+            rate: self.rate,
+            rate_decay: self.rate_decay,
+            adagrad_initial: self.adagrad_initial,
+            l1: self.l1,
+            l2: self.l2,
+            shuffle: self.shuffle.then_some(true),
+            ..Description::default()
+        };
+        TrainJob::try_from(description).map_err(refused)
+    }
+}
+
+/// A parameter is named as the user wrote it.
+fn refused(error: job::JobError) -> Failure {
+    let text = error.to_string();
+    match error {
+        job::JobError::OutOfRange { name, .. } | job::JobError::Ineffective { name, .. } => {
+            Failure::Usage(text.replacen(name, &format!("--{}", name.replace('_', "-")), 1))
+        }
+        job::JobError::Json(_) => Failure::Usage(text),
+    }
+}
+
+/// How a job is run on this machine.
+pub(super) struct Plan {
+    pub(super) job: TrainJob,
+    pub(super) dataset: String,
+    pub(super) model: PathBuf,
+    /// 0: in this process.
+    pub(super) workers: u32,
+    pub(super) staleness_bound: Option<u32>,
+    pub(super) window: u32,
+    pub(super) snapshot_interval: Duration,
+}
+
+/// What came out.
+pub(super) struct Run {
+    pub(super) trained: Trained,
+    /// What the job's processes did; `None` without them.
+    pub(super) outcome: Option<JobOutcome>,
+    /// The progressive loss along the rows: how many rows so far, and the mean loss of the last ones.
+    pub(super) curve: Vec<(u64, f64)>,
+    /// From the first block to the last.
+    pub(super) seconds: f64,
+    /// Without a test part there are none.
+    pub(super) metrics: Option<Metrics>,
+}
+
+impl Run {
+    pub(super) fn rows(&self) -> u64 {
+        self.trained.passes.iter().map(|pass| pass.rows).sum()
+    }
+
+    pub(super) fn rows_per_second(&self) -> f64 {
+        self.rows() as f64 / self.seconds.max(1e-9)
+    }
+}
+
+pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> {
+    let reading = reading()?;
+    let dataset = open_dataset(&arguments.dataset, &reading.io)?;
+    let workers = arguments.workers.unwrap_or_else(|| u32::try_from(cores().get()).unwrap_or(1));
+    if workers == 0 {
+        let given = [
+            ("--staleness", arguments.staleness.is_some()),
+            ("--window", arguments.window.is_some()),
+            ("--snapshot-interval", arguments.snapshot_interval.is_some()),
+        ];
+        if let Some((name, _)) = given.iter().find(|(_, given)| *given) {
+            return Err(Failure::Usage(format!("{name} has no effect with --workers 0: leave it out")));
+        }
+    }
+    let plan = Plan {
+        job: arguments.parameters.job(dataset.manifest().hash_bits)?,
+        dataset: arguments.dataset.clone(),
+        model: arguments.out.clone().unwrap_or_else(|| beside(Path::new(&arguments.dataset), "model")),
+        workers,
+        staleness_bound: arguments.staleness.unwrap_or_default().0,
+        window: arguments.window.map_or_else(|| Distribution::window_for(workers), NonZeroU32::get),
+        snapshot_interval: arguments.snapshot_interval.unwrap_or(Distribution::SNAPSHOT_INTERVAL),
+    };
+    // Alone there is nothing to clean up: a signal may end the process as it always does.
+    let interrupt = (workers > 0).then(Interrupt::listen).transpose();
+    let interrupt = interrupt.map_err(with("cannot listen for Ctrl-C"))?;
+    let run = train(&plan, dataset, &reading, output, interrupt.as_ref(), |_| ())?;
+    let bytes = write_model(&super::text(&plan.model)?, &run.trained.model, &reading.io)?;
+    if output.json {
+        return print_json(&as_json(&plan, &run, bytes));
+    }
+    let scores = run.metrics.as_ref().map(show::as_text).unwrap_or_default();
+    print_text(&format!(
+        "trained: {} rows in {:.1} s ({} rows/s), progressive loss {:.4} in the last pass\n{scores}{}: {} weights\n",
+        grouped(run.rows()),
+        run.seconds,
+        grouped(run.rows_per_second() as u64),
+        run.trained.model.metadata.training.loss,
+        plan.model.display(),
+        grouped(run.trained.model.keys.len() as u64),
+    ))
+}
+
+/// Trains and evaluates, in processes of a job that an interrupt ends, or in this process if there is no `interrupt`.
+/// `observe` is told what happens to the job's processes and blocks.
+pub(super) fn train(
+    plan: &Plan,
+    dataset: Dataset,
+    reading: &Reading,
+    output: Output,
+    interrupt: Option<&Interrupt>,
+    observe: impl FnMut(&Progress) + Send + 'static,
+) -> Result<Run, Failure> {
+    let blocks = dataset.part(Side::Train).blocks().count() as u64;
+    let has_test = dataset.manifest().test.rows > 0;
+    let meter = Arc::new(Mutex::new(Display::new(plan.job.passes(), blocks, output)));
+    let (trained, outcome) = match interrupt {
+        None => (alone(plan, &dataset, reading, &meter)?, None),
+        Some(interrupt) => {
+            interrupt.patient(true);
+            let ended = distributed(plan, dataset, reading, Arc::clone(&meter), interrupt, observe);
+            interrupt.patient(false);
+            let (trained, outcome) = ended?;
+            (trained, Some(outcome))
+        }
+    };
+    let mut display = meter.lock().unwrap_or_else(PoisonError::into_inner);
+    let (seconds, curve) = display.finish();
+    let metrics = if has_test {
+        let dataset = open_dataset(&plan.dataset, &reading.io)?;
+        match evaluate(&Predictor::new(&trained.model)?, &dataset, Side::Test, reading) {
+            Ok(metrics) => Some(metrics),
+            Err(EvaluateError::NotFinite) => return Err(EvaluateError::NotFinite.into()),
+            Err(error) => return Err(error.into()),
+        }
+    } else {
+        None
+    };
+    if interrupt.is_some_and(Interrupt::is_set) {
+        return Err(Failure::Interrupted);
+    }
+    Ok(Run { trained, outcome, curve, seconds, metrics })
+}
+
+fn alone(
+    plan: &Plan,
+    dataset: &Dataset,
+    reading: &Reading,
+    meter: &Mutex<Display>,
+) -> Result<Trained, Failure> {
+    let mut before = BlockReport::default();
+    let mut pass = None;
+    let learned = |at: &cirrus_ml::train::Progress| {
+        if pass != Some(at.pass) {
+            pass = Some(at.pass);
+            before = BlockReport::default();
+        }
+        let report = BlockReport {
+            rows: at.so_far.rows - before.rows,
+            loss_sum: at.so_far.loss_sum - before.loss_sum,
+        };
+        before = at.so_far;
+        meter.lock().unwrap_or_else(PoisonError::into_inner).block(at.pass.0, report);
+    };
+    meter.lock().unwrap_or_else(PoisonError::into_inner).begin();
+    Ok(train_local(&plan.job, dataset, reading, learned)?)
+}
+
+fn distributed(
+    plan: &Plan,
+    dataset: Dataset,
+    reading: &Reading,
+    meter: Arc<Mutex<Display>>,
+    interrupt: &Interrupt,
+    mut observe: impl FnMut(&Progress) + Send + 'static,
+) -> Result<(Trained, JobOutcome), Failure> {
+    let parent =
+        plan.model.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(parent).map_err(with(parent.display()))?;
+    let folder = tempfile::Builder::new().prefix(".cirrus-job-").tempdir_in(parent);
+    let folder = folder.map_err(with(format!("cannot make a folder for the job in {}", parent.display())))?;
+    let program = std::env::current_exe().map_err(with("cannot find this program"))?;
+    let distribution = Distribution {
+        workers: plan.workers,
+        staleness_bound: plan.staleness_bound,
+        window: plan.window,
+        buffer_bytes: reading.prefetch.buffer_bytes,
+        snapshot_interval: plan.snapshot_interval,
+        dataset: plan.dataset.clone(),
+        job_folder: super::text(folder.path())?,
+        worker_command: Command::new(&program, ["worker"]),
+        store_command: Command::new(&program, ["store"]),
+    };
+    let launcher = Arc::new(ProcessLauncher::new().map_err(with("cannot start a thread"))?);
+    let happened = move |progress: &Progress| {
+        meter.lock().unwrap_or_else(PoisonError::into_inner).happened(progress);
+        observe(progress);
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(with("cannot start the runtime"))?;
+    runtime.block_on(async {
+        let (job, control) = DistributedJob::new(
+            plan.job.clone(),
+            dataset,
+            distribution,
+            Tcp::default(),
+            launcher,
+            LISTEN_AT,
+            happened,
+        )
+        .await?;
+        let mut running = Box::pin(job.run());
+        let ended = tokio::select! {
+            ended = &mut running => ended,
+            () = interrupt.pressed() => {
+                control.stop();
+                running.await
+            }
+        };
+        ended.map_err(|error| match error {
+            DistributedError::Job(JobError::Stopped) => Failure::Interrupted,
+            error => error.into(),
+        })
+    })
+}
+
+fn as_json(plan: &Plan, run: &Run, model_bytes: u64) -> Value {
+    let passes: Vec<Value> =
+        run.trained.passes.iter().map(|pass| json!({ "rows": pass.rows, "loss": pass.loss })).collect();
+    json!({
+        "model": plan.model,
+        "model_bytes": model_bytes,
+        "weights": run.trained.model.keys.len(),
+        "workers": plan.workers,
+        "rows": run.rows(),
+        "seconds": run.seconds,
+        "rows_per_second": run.rows_per_second(),
+        "passes": passes,
+        "curve": run.curve.iter().map(|(rows, loss)| json!([rows, loss])).collect::<Vec<_>>(),
+        "held_out": run.metrics.as_ref().map(show::as_json),
+        "gradients": run.outcome.as_ref().map(|outcome| json!({
+            "applied": outcome.store.applied,
+            "acknowledged": outcome.acknowledged + outcome.duplicates,
+            "refused_as_duplicates": outcome.store.duplicates,
+        })),
+        "store_epochs": run.outcome.as_ref().map(|outcome| outcome.version.epoch.0),
+        "worker_processes": run.outcome.as_ref().map(workers_json),
+    })
+}
+
+/// What each worker process took.
+pub(super) fn workers_json(outcome: &JobOutcome) -> Vec<Value> {
+    let worker = |(from, took): &(cirrus_core::store::Sender, cirrus_protocol::job::WorkerStatistics)| {
+        json!({
+            "worker": from.worker.0,
+            "incarnation": from.incarnation.0,
+            "peak_memory_bytes": took.peak_memory_bytes,
+            "start_micros": took.start_micros,
+            "blocks": took.blocks,
+            "rows": took.rows,
+            "learn_micros": took.learn_micros,
+            "decode_micros": took.decode_micros,
+            "fetch_wait_micros": took.fetch_wait_micros,
+            "store_wait_micros": took.store_wait_micros,
+            "sent_bytes": took.sent_bytes,
+            "received_bytes": took.received_bytes,
+        })
+    };
+    outcome.workers.iter().map(worker).collect()
+}

@@ -1,0 +1,95 @@
+//! Seeded bugs: mistakes in the protocol that can be switched on to prove that the checks catch them.
+//!
+//! They exist only with the feature `seeded-bugs`, which `cirrus-verification` alone turns on. Without it
+//! [`Bugs`] is empty and [`Bugs::has`] is a constant `false`, so that nothing of them is left in a product.
+
+/// A mistake somebody could make. Each names, in `cirrus-verification`, the rule that must catch it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Bug {
+    /// The store does not look whether a gradient's name is recorded.
+    DuplicateApplied,
+    /// The store acknowledges a gradient that it refuses for want of room.
+    RefusedAcknowledged,
+    /// The store takes requests of an incarnation that was fenced.
+    FencedAccepted,
+    /// The store takes requests of one incarnation in the session of another.
+    ForeignSession,
+    /// The store keeps the clock of a fenced worker.
+    DeadClockKept,
+    /// The store answers a read one round too early.
+    StalenessOffByOne,
+    /// The store does not look again at the waiting reads when a worker leaves.
+    WaitersForgotten,
+    /// The store's snapshot misses the name recorded last.
+    SnapshotMissesName,
+    /// A restored store goes on in the epoch of its snapshot.
+    EpochReused,
+    /// The store serves before its new epoch is on disk.
+    ServesBeforePersisted,
+    /// The store takes requests that were meant for an earlier epoch.
+    WrongEpochAccepted,
+    /// A request of an earlier connection counts in the new session.
+    StaleCallCounted,
+    /// The leases of a dead worker are never given out again.
+    LeaseOfDeadKept,
+    /// A pass is called done while a block of it is still being worked on.
+    PassEndsEarly,
+    /// A report of a block done in an earlier store epoch counts in the new one.
+    OldEpochDoneCounts,
+    /// After a restore, blocks that the snapshot does not cover count as done.
+    RestoreForgetsBlocks,
+    /// A grant goes to a worker that was declared gone.
+    GrantToDead,
+    /// The model of whatever store is there counts as the result.
+    AnyModelCounts,
+    /// A worker reports a block done as soon as it has sent the update.
+    DoneBeforeAcknowledged,
+    /// A worker goes on with an update that it computed in an earlier store epoch.
+    OldEpochUpdateSent,
+    /// A worker forgets to send an update again when its connection broke.
+    UpdateNotResent,
+    /// A worker reads on a new connection before it has sent what it computed before the old one broke.
+    ReadsBeforeResent,
+    /// A worker that has nothing to do keeps its place in the clocks.
+    IdleNotParked,
+    /// A worker reads further ahead than its window.
+    WindowOffByOne,
+    /// A slot gets a new process while the old one may still live.
+    RelaunchBeforeExit,
+    /// A relaunch reuses the incarnation of the process before.
+    IncarnationReused,
+    /// A failing process is started again at once and for ever.
+    NoBackOff,
+    /// A process is launched after the job was stopped.
+    LaunchAfterStop,
+}
+
+/// Which seeded bug is on: at most one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bugs {
+    #[cfg(feature = "seeded-bugs")]
+    active: Option<Bug>,
+}
+
+impl Bugs {
+    /// Switches one bug on.
+    #[cfg(feature = "seeded-bugs")]
+    #[must_use]
+    pub const fn only(bug: Bug) -> Self {
+        Self { active: Some(bug) }
+    }
+
+    /// Whether this bug is on.
+    #[cfg(feature = "seeded-bugs")]
+    #[must_use]
+    pub fn has(self, bug: Bug) -> bool {
+        self.active == Some(bug)
+    }
+
+    /// Whether this bug is on: never, in a build without the feature.
+    #[cfg(not(feature = "seeded-bugs"))]
+    #[must_use]
+    pub const fn has(self, _bug: Bug) -> bool {
+        false
+    }
+}

@@ -1,0 +1,78 @@
+//! Names of things: one type a concept, never a bare integer.
+//!
+//! An id is never reused and knows no arithmetic but `next`, which answers `None` instead of wrapping.
+
+/// Declares an id over one integer.
+macro_rules! id {
+    ($(#[$doc:meta])* $name:ident($inner:ty)) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(pub $inner);
+
+        impl $name {
+            /// The id after this one; `None` when there is none left.
+            #[must_use]
+            pub fn next(self) -> Option<Self> {
+                self.0.checked_add(1).map(Self)
+            }
+        }
+    };
+}
+
+id!(
+    /// A worker's slot in a job. Several processes may fill it one after the other.
+    WorkerId(u32)
+);
+id!(
+    /// One life of the process in a slot; a relaunch takes the next.
+    Incarnation(u32)
+);
+id!(
+    /// One life of the data store. A store that came back from a snapshot starts the next.
+    StoreEpoch(u32)
+);
+id!(
+    /// A request on a connection; replies carry it back. It rises within an incarnation.
+    CallId(u64)
+);
+id!(
+    /// One walk over all training blocks, from 0.
+    Pass(u32)
+);
+id!(
+    /// How many rounds of read and update a worker has done (stale synchronous parallel's clock).
+    Clock(u32)
+);
+
+/// The state of a model: updates applied within a store epoch. Ordered, first by epoch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Version {
+    /// The store's life in which it holds.
+    pub epoch: StoreEpoch,
+    /// Updates applied in this epoch.
+    pub count: u64,
+}
+
+/// A block of about 8,192 rows: the unit of lease, order, identity and checking.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BlockId {
+    /// Which partition file, from 0.
+    pub partition: u32,
+    /// Which block inside it, from 0.
+    pub block: u32,
+}
+
+/// What makes a gradient the same gradient whoever computed it: the rows it was computed from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct GradientName {
+    /// The pass over the data.
+    pub pass: Pass,
+    /// The block of rows.
+    pub block: BlockId,
+    /// Which part of the block, 0 when it covers the whole.
+    pub part: u32,
+}
+
+/// A span of time that a machine asks its shell to wait, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Millis(pub u32);

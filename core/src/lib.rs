@@ -1,0 +1,37 @@
+//! Every decision of Cirrus, as pure state machines.
+//!
+//! There is no socket, clock, thread or random number in here: a machine takes one event, changes its state
+//! and pushes effects (see [`machine`]). The shells in `cirrus-runtime` carry the effects out; the checks in
+//! `cirrus-verification` step the very same machines through every order of events that a network and dying
+//! processes can produce, and hold them against the rules that each machine exports (see [`rule`]).
+//!
+//! | machine | decides |
+//! |---|---|
+//! | [`store`] | which gradients count, which reads must wait, what a snapshot covers |
+//! | [`lease`] | who works on which block of the data, and when a pass is over |
+//! | [`worker`] | what one worker does next, what it sends again, when it gives up |
+//! | [`fleet`] | which incarnation of a process may live in a slot, and when it is started again |
+#![no_std]
+#![forbid(unsafe_code)]
+#![deny(
+    clippy::std_instead_of_core,
+    clippy::alloc_instead_of_core,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    clippy::wildcard_enum_match_arm,
+    unnameable_types
+)]
+extern crate alloc;
+
+pub mod bounded;
+pub mod bug;
+pub mod fleet;
+pub mod ids;
+pub mod lease;
+pub mod machine;
+pub mod rule;
+pub mod store;
+pub mod worker;

@@ -1,0 +1,139 @@
+//! `verify check` and `verify explore`.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
+
+use cirrus_verification::check::Outcome;
+use cirrus_verification::tally::Tally;
+use cirrus_verification::worlds::{self, World};
+
+use super::print_rules;
+
+/// Worlds that are explored at the same time, one a thread: a second thread in one world gains nothing.
+const AT_ONCE: usize = 2;
+
+pub(crate) fn run(name: Option<&str>) -> Result<(), String> {
+    let began = Instant::now();
+    let chosen: Vec<World> =
+        worlds::all().into_iter().filter(|world| name.is_none_or(|name| world.name == name)).collect();
+    if chosen.is_empty() {
+        return Err(no_world(name.unwrap_or_default()));
+    }
+    println!(
+        "{:<15} {:>10} {:>12} {:>6} {:>8} {:>5}  bounds",
+        "world", "unique", "total", "depth", "seconds", "ways"
+    );
+    let outcomes = explore_all(&chosen);
+    let mut faults = Vec::new();
+    let mut tally = Tally::default();
+    let mut unique = 0;
+    for (world, outcome) in chosen.iter().zip(&outcomes) {
+        tally.merge(&outcome.tally);
+        unique += outcome.unique;
+        faults.extend(judge(world, outcome));
+    }
+    print_witnesses(&chosen, &outcomes);
+    print_rules(&tally);
+    if name.is_none() {
+        faults.extend(tally.vacuous().into_iter().map(|(part, rule)| {
+            format!("the rule '{}' ({} of {}) never held anywhere", rule.name, rule.promise, part.name())
+        }));
+    }
+    println!(
+        "\n{} worlds, {unique} unique states, {:.0} s; \"ways\" is the most fair steps from any state to a good end",
+        chosen.len(),
+        began.elapsed().as_secs_f64()
+    );
+    if faults.is_empty() { Ok(()) } else { Err(faults.join("\nerror: ")) }
+}
+
+fn no_world(name: &str) -> String {
+    let names: Vec<&str> = worlds::all().iter().map(|world| world.name).collect();
+    format!("there is no world '{name}'; there are {}", names.join(", "))
+}
+
+/// Explores the worlds, the first first, and prints a line for each as it is done.
+fn explore_all(worlds: &[World]) -> Vec<Outcome> {
+    let todo: Mutex<VecDeque<usize>> = Mutex::new((0..worlds.len()).collect());
+    let done: Vec<Mutex<Option<Outcome>>> = worlds.iter().map(|_| Mutex::new(None)).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(place) = todo.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
+                    let (Some(world), Some(slot)) = (worlds.get(place), done.get(place)) else { return };
+                    let outcome = world.check();
+                    print_line(world, &outcome);
+                    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
+                }
+            });
+        }
+    });
+    let outcomes = done.into_iter().map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner));
+    // The scope ends when every world is done.
+    outcomes.flatten().collect()
+}
+
+fn print_line(world: &World, outcome: &Outcome) {
+    println!(
+        "{:<15} {:>10} {:>12} {:>6} {:>8.1} {:>5}  {}: {}",
+        world.name,
+        outcome.unique,
+        outcome.total,
+        outcome.depth,
+        outcome.took.as_secs_f64(),
+        outcome.longest_way,
+        world.about,
+        world.bounds()
+    );
+}
+
+fn print_witnesses(worlds: &[World], outcomes: &[Outcome]) {
+    println!("\n{:<15} {:<46} {:>12}", "world", "witness", "states");
+    for (world, outcome) in worlds.iter().zip(outcomes) {
+        for (name, seen) in &outcome.witnesses {
+            println!("{:<15} {name:<46} {seen:>12}", world.name);
+        }
+        for (kind, taken) in &outcome.kinds {
+            println!("{:<15} step: {kind:<40} {taken:>12}", world.name);
+        }
+    }
+}
+
+/// What is wrong with a run.
+fn judge(world: &World, outcome: &Outcome) -> Vec<String> {
+    let name = world.name;
+    let mut faults = Vec::new();
+    if let Some(failure) = &outcome.failure {
+        let broken: Vec<String> = failure
+            .broken
+            .iter()
+            .map(|broken| format!("{} ({}): {}", broken.rule.promise, broken.rule.name, broken.detail))
+            .collect();
+        faults.push(format!("{name}: broken: {}\n  {}", broken.join("; "), failure.steps.join("\n  ")));
+        return faults;
+    }
+    if outcome.cut {
+        faults.push(format!("{name}: cut at the limit of states: it has shown nothing"));
+        return faults;
+    }
+    let missing = outcome.witnesses.iter().filter(|(_, seen)| *seen == 0);
+    faults.extend(missing.map(|(witness, _)| format!("{name}: never seen: {witness}")));
+    faults.extend(outcome.missing_kinds.iter().map(|kind| format!("{name}: never taken: {kind}")));
+    let golden = world.golden;
+    if (outcome.unique, outcome.depth) != (golden.unique, golden.depth) {
+        faults.push(format!(
+            "{name}: {} unique states, depth {}; expected {} and {}: if that was meant, write it into the world",
+            outcome.unique, outcome.depth, golden.unique, golden.depth
+        ));
+    }
+    faults
+}
+
+pub(crate) fn explore(name: &str, address: &str) -> Result<(), String> {
+    let worlds = worlds::all();
+    let world = worlds.iter().find(|world| world.name == name).ok_or_else(|| no_world(name))?;
+    println!("serving {name} at http://{address}; Ctrl-C ends it");
+    world.explore(address);
+    Ok(())
+}

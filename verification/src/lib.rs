@@ -1,0 +1,25 @@
+//! Checks of the machines in `cirrus-core`: they run the production machines, never a copy of their logic.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`cluster`] | a whole job in one value: machines, links, disks, faults |
+//! | [`pool`] | one machine that is fed anything |
+//! | [`rules`] | promises that only several machines together show |
+//! | [`worlds`] | what is explored, and how large it is |
+//! | [`check`] | the model checker |
+//! | [`bugs`] | mistakes that the checks must catch |
+//! | [`fuzz_bodies`] | what is done with arbitrary bytes |
+//! | [`simulator`] | many workers, virtual time, seeded faults |
+#![forbid(unsafe_code)]
+
+pub mod bugs;
+pub mod check;
+pub mod cluster;
+pub mod digest;
+pub mod fuzz_bodies;
+pub mod pool;
+pub mod rules;
+pub mod simulator;
+pub mod system;
+pub mod tally;
+pub mod worlds;

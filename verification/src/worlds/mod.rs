@@ -1,0 +1,214 @@
+//! Worlds: what is explored, in which size, with which faults.
+//!
+//! A world is small on purpose; many small ones with two or three faults each see more than a large one. Each
+//! names its witnesses, and the number of its states and its depth, so that a change of either is seen in review.
+
+mod fleet;
+mod ids;
+mod job;
+mod lease;
+mod store;
+mod worker;
+
+use cirrus_core::bug::{Bug, Bugs};
+
+use crate::check::{self, Failure, Limits, Outcome};
+use crate::cluster::{Action, Cluster, Fault, Setup, Watch};
+use crate::system::{End, System, Witness};
+use crate::tally::{Broken, Tally};
+
+/// More unique states than this are never explored: a world that grows beyond fails.
+const STATES_MAX: u64 = 20_000_000;
+
+/// What a run of a world must count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Golden {
+    /// Unique states.
+    pub unique: u64,
+    /// Depth.
+    pub depth: u64,
+}
+
+/// A world.
+#[derive(Debug)]
+pub struct World {
+    /// Its name, as on the command line.
+    pub name: &'static str,
+    /// What it is about, in a line.
+    pub about: &'static str,
+    /// What a run must count.
+    pub golden: Golden,
+    /// Makes it, with at most one seeded bug.
+    make: fn(Bugs) -> Box<dyn Explored>,
+}
+
+/// All worlds.
+#[must_use]
+pub fn all() -> Vec<World> {
+    [store::worlds(), lease::worlds(), fleet::worlds(), worker::worlds(), job::worlds()]
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+impl World {
+    /// Explores all of it.
+    #[must_use]
+    pub fn check(&self) -> Outcome {
+        (self.make)(Bugs::default()).check()
+    }
+
+    /// The shortest way to something broken when this bug is switched on.
+    #[must_use]
+    pub fn hunt(&self, bug: Bug) -> Option<Failure> {
+        (self.make)(Bugs::only(bug)).hunt()
+    }
+
+    /// Walks from the start by choices, each byte one; what broke, if anything did.
+    #[must_use]
+    pub fn walk(&self, choices: &[u8]) -> Option<Failure> {
+        (self.make)(Bugs::default()).walk(choices)
+    }
+
+    /// Its size and its faults.
+    #[must_use]
+    pub fn bounds(&self) -> String {
+        (self.make)(Bugs::default()).bounds()
+    }
+
+    /// Serves the explorer until the process is ended.
+    pub fn explore(&self, address: &str) {
+        (self.make)(Bugs::default()).explore(address);
+    }
+}
+
+/// A system behind one type.
+trait Explored {
+    fn check(&self) -> Outcome;
+    fn hunt(&self) -> Option<Failure>;
+    fn walk(&self, choices: &[u8]) -> Option<Failure>;
+    fn bounds(&self) -> String;
+    fn explore(&self, address: &str);
+}
+
+impl<S: System + Clone> Explored for S {
+    fn check(&self) -> Outcome {
+        check::check(self.clone(), Limits { states_max: STATES_MAX, heals: true })
+    }
+
+    fn hunt(&self) -> Option<Failure> {
+        check::shortest(self.clone(), Limits { states_max: STATES_MAX, heals: true })
+    }
+
+    fn walk(&self, choices: &[u8]) -> Option<Failure> {
+        let mut tally = Tally::default();
+        let mut state = self.initial(&mut tally);
+        let mut steps = Vec::new();
+        for choice in choices {
+            let actions = self.enabled(&state);
+            let action = actions.get(usize::from(*choice) % actions.len().max(1))?;
+            steps.push(System::describe(self, &state, action));
+            self.apply(&mut state, action, Some(&mut tally));
+            let broken = self.broken(&state, &mut tally);
+            if !broken.is_empty() {
+                return Some(Failure { broken, steps });
+            }
+        }
+        None
+    }
+
+    fn bounds(&self) -> String {
+        System::bounds(self)
+    }
+
+    fn explore(&self, address: &str) {
+        check::explore(self.clone(), address);
+    }
+}
+
+/// A job as a system.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// The machines and the faults.
+    pub setup: Setup,
+    /// Where exploration begins: as soon as this is so on the fair way from the start. `None` for a cold start.
+    pub warm: Option<fn(&Cluster) -> bool>,
+    /// The most fair steps to a good end.
+    pub steps_max: u32,
+    /// What must be seen.
+    pub witnesses: &'static [Witness<Cluster>],
+}
+
+impl System for Job {
+    type State = Cluster;
+    type Action = Action;
+
+    fn initial(&self, tally: &mut Tally) -> Cluster {
+        let mut cluster = Cluster::new(&self.setup);
+        while let Some(action) = self.fair(&cluster) {
+            if self.warm.is_none_or(|warm| warm(&cluster)) {
+                break;
+            }
+            self.apply(&mut cluster, &action, Some(tally));
+        }
+        cluster
+    }
+
+    fn enabled(&self, state: &Cluster) -> Vec<Action> {
+        state.enabled()
+    }
+
+    fn apply(&self, state: &mut Cluster, action: &Action, tally: Option<&mut Tally>) {
+        state.apply(&self.setup, action, &mut Watch { tally, set: Vec::new() });
+    }
+
+    fn broken(&self, state: &Cluster, tally: &mut Tally) -> Vec<Broken> {
+        let mut broken = state.broken.clone();
+        state.judge(&self.setup, tally, &mut broken);
+        broken
+    }
+
+    fn fair(&self, state: &Cluster) -> Option<Action> {
+        let mut actions = Vec::new();
+        state.by_itself(&mut actions);
+        actions.into_iter().next()
+    }
+
+    fn end(&self, state: &Cluster) -> Option<End> {
+        Some(End { good: state.is_over(), steps_max: self.steps_max })
+    }
+
+    fn witnesses(&self) -> &'static [Witness<Cluster>] {
+        self.witnesses
+    }
+
+    fn kind(&self, action: &Action) -> &'static str {
+        action.kind()
+    }
+
+    fn kinds(&self) -> Vec<&'static str> {
+        let faults = self.setup.faults.iter().filter(|(_, count)| **count > 0);
+        faults.map(|(fault, _)| fault.name()).collect()
+    }
+
+    fn describe(&self, state: &Cluster, action: &Action) -> String {
+        state.describe(action)
+    }
+
+    fn bounds(&self) -> String {
+        let setup = &self.setup;
+        let faults = setup.faults.iter().filter(|(_, count)| **count > 0).map(|(fault, count)| match count {
+            1 => fault.name().to_owned(),
+            _ => format!("{count} x {}", fault.name()),
+        });
+        let faults: Vec<String> = faults.collect();
+        let faults = if faults.is_empty() { "no faults".to_owned() } else { faults.join(", ") };
+        let (workers, blocks, passes) = (setup.fleet.slots, setup.blocks, setup.lease.passes);
+        format!("{workers} workers, {blocks} blocks, {passes} passes; {faults}")
+    }
+}
+
+/// Fault budgets, as a map.
+fn budgets(faults: &[(Fault, u32)]) -> std::collections::BTreeMap<Fault, u32> {
+    faults.iter().copied().collect()
+}
