@@ -33,6 +33,7 @@ pub fn evaluate(
     side: Side,
     reading: &Reading,
 ) -> Result<Metrics, EvaluateError> {
+    predictor.check(dataset)?;
     let part = dataset.part(side);
     let mut accumulator = Accumulator::default();
     let mut margins = Vec::new();

@@ -2,6 +2,7 @@
 
 use cirrus_protocol::model::Model;
 use cirrus_protocol::partition::DecodedBlock;
+use cirrus_runtime::dataset::Dataset;
 
 use crate::model::ModelName;
 use crate::model::sigmoid::sigmoid;
@@ -9,6 +10,7 @@ use crate::model::sigmoid::sigmoid;
 /// A model's weights, laid out to be looked up.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Predictor {
+    hash_bits: u8,
     /// One weight a key, and the bias as the last.
     weights: Vec<f32>,
 }
@@ -30,6 +32,14 @@ pub enum PredictError {
         /// The model's keys are below this.
         keys: u32,
     },
+    /// A dataset was loaded with other keys: the same feature has another number there.
+    #[error("the model has 2^{model} features, the dataset 2^{dataset}: load it with the model's number")]
+    HashBits {
+        /// The model's.
+        model: u8,
+        /// The dataset's.
+        dataset: u8,
+    },
 }
 
 impl Predictor {
@@ -41,13 +51,25 @@ impl Predictor {
         if model.metadata.model != ModelName::LogisticRegression.as_str() {
             return Err(PredictError::UnknownModel { found: model.metadata.model.clone() });
         }
-        let mut predictor = Self { weights: vec![0.0; (1 << model.hash_bits) + 1] };
+        let mut predictor =
+            Self { hash_bits: model.hash_bits, weights: vec![0.0; (1 << model.hash_bits) + 1] };
         for (&key, &weight) in model.keys.iter().zip(&model.weights) {
             let keys = predictor.keys();
             let place = predictor.weights.get_mut(key as usize);
             *place.ok_or(PredictError::Key { key, keys })? = weight;
         }
         Ok(predictor)
+    }
+
+    /// Checks that a dataset has the features of the model.
+    ///
+    /// # Errors
+    /// [`PredictError::HashBits`] if it was loaded with another number of them.
+    pub fn check(&self, dataset: &Dataset) -> Result<(), PredictError> {
+        match dataset.manifest().hash_bits {
+            bits if bits == self.hash_bits => Ok(()),
+            dataset => Err(PredictError::HashBits { model: self.hash_bits, dataset }),
+        }
     }
 
     /// The log odds of label 1 for a row, given as (key, value) in any order.

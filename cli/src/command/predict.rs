@@ -60,7 +60,9 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
 
 fn of_dataset(predictor: &Predictor, folder: &Path, writer: &mut Writer) -> Result<(), Failure> {
     let reading = reading()?;
-    let part = open_dataset(&super::text(folder)?, &reading.io)?.part(Side::Test);
+    let dataset = open_dataset(&super::text(folder)?, &reading.io)?;
+    predictor.check(&dataset)?;
+    let part = dataset.part(Side::Test);
     let mut margins = Vec::new();
     for block in reading.blocks(&part, part.blocks().collect::<Vec<_>>()) {
         predictor.margins(&*block?, &mut margins)?;

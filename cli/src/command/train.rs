@@ -251,8 +251,9 @@ pub(super) fn train(
         Some(interrupt) => {
             interrupt.patient(true);
             let ended = distributed(plan, dataset, reading, Arc::clone(&meter), interrupt, observe);
-            interrupt.patient(false);
+            // After an interrupt it stays patient: what is left to do is to say so.
             let (trained, outcome) = ended?;
+            interrupt.patient(false);
             (trained, Some(outcome))
         }
     };

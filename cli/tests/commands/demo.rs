@@ -2,13 +2,12 @@
 
 use std::fs;
 
-use crate::job::Running;
 use crate::run::{cirrus, folder, names};
 
 #[test]
 fn the_demo_shows_all_of_it_and_leaves_its_folder() {
     let folder = folder();
-    let ran = cirrus(folder.path(), "demo --passes 4").ok();
+    let ran = cirrus(folder.path(), "demo").ok();
     for words in
         ["held out: log loss", "the base rate alone", "AUC", "rows/s", "peak memory of a worker", "report"]
     {
@@ -30,7 +29,7 @@ fn the_demo_shows_all_of_it_and_leaves_its_folder() {
     }
     // What it leaves can be used, and used again.
     cirrus(folder.path(), "evaluate cirrus-demo/flights.model cirrus-demo/flights").ok();
-    let found = cirrus(folder.path(), "demo --quiet --json --passes 4 --workers 2 --out cirrus-demo").json();
+    let found = cirrus(folder.path(), "demo --quiet --json --workers 2 --out cirrus-demo").json();
     assert!(found["held_out"]["log_loss"].as_f64() < Some(0.44), "{found}");
     assert!(found["held_out"]["auc"].as_f64() > Some(0.735), "{found}");
     assert!(
@@ -39,4 +38,13 @@ fn the_demo_shows_all_of_it_and_leaves_its_folder() {
     );
     assert_eq!(names(folder.path()), ["cirrus-demo"]);
     assert_eq!(names(&folder.path().join("cirrus-demo")), ["flights", "flights.model", "report.html"]);
+}
+
+#[test]
+fn a_demo_that_goes_badly_says_so() {
+    let folder = folder();
+    let ran = cirrus(folder.path(), "demo --passes 1");
+    assert_eq!(ran.code, Some(1), "{ran:?}");
+    assert!(ran.err.contains("the model is worse than it should be: log loss 0."), "{}", ran.err);
+    assert!(ran.out.contains("held out: log loss"), "{}", ran.out);
 }

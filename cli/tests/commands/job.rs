@@ -33,9 +33,14 @@ impl Running {
         Self { child, err, said: String::new(), out: Some(out) }
     }
 
-    /// Its process id.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+    /// The process that was started.
+    pub(crate) fn this(&self) -> Process {
+        Process { id: self.child.id(), role: "job".to_owned() }
+    }
+
+    /// Whether it has ended.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("it can be waited for").is_some()
     }
 
     /// Reads standard error up to a line with this in it.
@@ -54,7 +59,7 @@ impl Running {
 
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
-        send(self.id(), signal);
+        send(self.child.id(), signal);
     }
 
     /// Waits for its end.
@@ -69,11 +74,11 @@ impl Running {
     pub(crate) fn children(&self) -> Vec<Process> {
         let entries = fs::read_dir("/proc").expect("these tests are for Linux");
         let ids = entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-        ids.filter_map(|id| Process::child_of(self.id(), id)).collect()
+        ids.filter_map(|id| Process::child_of(self.child.id(), id)).collect()
     }
 
     /// Waits for a worker of any slot to be there.
-    pub(crate) fn worker(&self, pick: impl Fn(usize) -> usize) -> Process {
+    pub(crate) fn worker(&self, mut pick: impl FnMut(usize) -> usize) -> Process {
         until("a worker", || {
             let mut workers: Vec<_> =
                 self.children().into_iter().filter(|child| child.role == "worker").collect();
@@ -98,8 +103,8 @@ impl Drop for Running {
 /// A process of a job.
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
-    pub(crate) id: u32,
-    /// `worker` or `store`.
+    id: u32,
+    /// `worker`, `store`, or `job` for the process that has started them.
     role: String,
 }
 
@@ -158,7 +163,7 @@ fn stat(id: u32) -> Option<Vec<String>> {
 }
 
 /// Sends a signal. A process that has just ended takes none.
-pub(crate) fn send(id: u32, signal: Signal) {
+fn send(id: u32, signal: Signal) {
     let id = i32::try_from(id).ok().and_then(Pid::from_raw).expect("it is a process id");
     let _ = kill_process(id, signal);
 }

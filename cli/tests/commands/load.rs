@@ -21,7 +21,7 @@ fn a_malformed_line_is_named_with_its_place() {
     let cases: [(&str, &str, &str, &[&str]); 7] = [
         ("a.libsvm", "1 1:1\n0 2:x\n", "", &["a.libsvm:2:5:", "expected a finite number", "`x`"]),
         ("a.libsvm", "1 1:1\n0 2\n", "", &["a.libsvm:2:", "expected", "`2`"]),
-        ("a.libsvm", "1 1:1\n\n0 7:1 3:1 x:1\n", "", &["a.libsvm:3:", "expected", "`x`"]),
+        ("a.libsvm", "1 1:1\n\n0 7:1 3:1 x:1\n", "", &["a.libsvm:3:11:", "expected index:value", "`x:1`"]),
         ("a.csv", "label,a,b\n1,2,3\n0,x\n", "", &["a.csv:3:", "expected 3 fields", "2 fields"]),
         ("a.csv", "label,a\n1,2\n0,x\n", "--numeric a", &["a.csv:3:3:", "numeric column `a`", "`x`"]),
         ("a.csv", "label,a\n1,2\n1,\"x\n", "", &["a.csv:3:3:", "expected a closing quotation mark"]),

@@ -131,15 +131,11 @@ impl Episode<'_> {
 
     /// What happens next: a timer that is due, now and then a fault, else anything that happens by itself.
     fn choose(&mut self) -> Option<Action> {
-        while let Some((at, timer)) = self.due.first().copied() {
-            if !self.cluster.timers.contains(&timer) {
-                self.due.pop_first();
-            } else if at <= self.now {
-                self.due.pop_first();
-                return Some(Action::Fire(timer));
-            } else {
-                break;
-            }
+        if let Some((at, timer)) = self.next_due()
+            && at <= self.now
+        {
+            self.due.pop_first();
+            return Some(Action::Fire(timer));
         }
         if self.faults && self.random.below(FAULT_EVERY) == 0 {
             let all = self.cluster.enabled();
@@ -160,11 +156,25 @@ impl Episode<'_> {
             Some(action) => Some(action),
             None => {
                 // Nothing is under way: time passes until the next timer.
-                let (at, timer) = self.due.pop_first()?;
+                let (at, timer) = self.next_due()?;
+                self.due.pop_first();
                 self.now = self.now.max(at);
                 Some(Action::Fire(timer))
             }
         }
+    }
+
+    /// The next timer. Once no fault strikes any more, no lease runs out: that would end whatever hangs, and so hide
+    /// that it hangs.
+    fn next_due(&mut self) -> Option<(u64, Timer)> {
+        while let Some((at, timer)) = self.due.first().copied() {
+            let hidden = !self.faults && matches!(timer, Timer::Lease(_));
+            if self.cluster.timers.contains(&timer) && !hidden {
+                return Some((at, timer));
+            }
+            self.due.pop_first();
+        }
+        None
     }
 
     fn take(&mut self, action: &Action, report: &mut Report, trace: &mut Digest) -> Result<(), Box<Failed>> {
