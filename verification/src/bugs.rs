@@ -3,6 +3,9 @@
 //! A bug is hunted breadth first, so what is found is a shortest way to anything broken. Its last step must
 //! break the rule that is named here; another rule, or none, means that a rule is weaker than its name.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::{Duration, Instant};
 
 use cirrus_core::bug::Bug;

@@ -9,6 +9,9 @@
 //! - A panic is a broken rule.
 //! - The counterexample is searched again breadth first, so that it is a shortest one.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -10,6 +10,8 @@ pub mod p2;
 pub mod p3;
 pub mod p4;
 pub mod p5;
+#[cfg(test)]
+mod tests;
 
 use cirrus_core::rule::{RuleName, Verdict};
 

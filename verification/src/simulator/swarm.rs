@@ -13,8 +13,9 @@ use crate::cluster::{Fault, Setup};
 /// The next job.
 pub(super) fn setup(random: &mut Random) -> Setup {
     let bugs = Bugs::default();
-    let slots = random.between(2, 16);
-    let blocks = random.between(2, 60);
+    let slots = random.between(2, 20);
+    // Most jobs are short, so that many begin and end; some are long.
+    let blocks = if random.below(8) == 0 { random.between(60, 200) } else { random.between(2, 60) };
     let passes = random.between(1, 3);
     let window = random.between(1, 3);
     let staleness = match random.below(3) {

@@ -217,9 +217,19 @@ const AHEAD: Small = Small {
     ..SMALL
 };
 
-fn job(small: &Small, bugs: Bugs) -> Box<dyn super::Explored> {
+fn system(small: &Small, bugs: Bugs) -> Job {
     let warm = (!small.cold).then_some(settled as fn(&Cluster) -> bool);
-    Box::new(Job { setup: setup(small, bugs), warm, steps_max: 120, witnesses: small.witnesses })
+    Job { setup: setup(small, bugs), warm, steps_max: 120, witnesses: small.witnesses }
+}
+
+fn job(small: &Small, bugs: Bugs) -> Box<dyn super::Explored> {
+    Box::new(system(small, bugs))
+}
+
+/// A job of one worker and one block whose states can all be kept.
+#[cfg(test)]
+pub(crate) fn tiny(bugs: Bugs) -> Job {
+    system(&Small { workers: 1, blocks: 1, staleness: Staleness::Bounded(0), cold: true, ..SMALL }, bugs)
 }
 
 macro_rules! world {

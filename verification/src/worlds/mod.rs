@@ -5,7 +5,7 @@
 
 mod fleet;
 mod ids;
-mod job;
+pub(crate) mod job;
 mod lease;
 mod store;
 mod worker;
