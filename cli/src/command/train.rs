@@ -39,6 +39,7 @@ use crate::interrupt::Interrupt;
     cirrus train clicks.cirrus\n  \
     cirrus train clicks.cirrus --workers 4 --passes 5 --rate 0.1 --out clicks.model\n  \
     cirrus train clicks.cirrus --optimizer sgd --rate 0.002 --l2 1e-6 --workers 1\n  \
+    cirrus train clicks.cirrus --job job.json    with {\"rate\": 0.05, \"l2\": 0.01} in job.json\n  \
     cirrus train clicks.cirrus --staleness sync --json > result.json")]
 pub(crate) struct Arguments {
     /// The dataset: a folder that `cirrus load` wrote.
@@ -64,8 +65,12 @@ pub(crate) struct Arguments {
 }
 
 /// What is learnt, and how.
-#[derive(Args, Clone, Copy)]
+#[derive(Args)]
 struct Parameters {
+    /// A JSON file with any of the options below up to --shuffle, as {"rate_decay": 0.8}; an option that is given, too,
+    /// wins.
+    #[arg(long, value_name = "FILE")]
+    job: Option<PathBuf>,
     /// Passes over the training rows [default: 5]
     #[arg(long, value_name = "N")]
     passes: Option<u32>,
@@ -122,26 +127,42 @@ fn seconds(text: &str) -> Result<Duration, String> {
 }
 
 impl Parameters {
-    fn job(self, hash_bits: u8) -> Result<TrainJob, Failure> {
+    fn job(&self, hash_bits: u8) -> Result<TrainJob, Failure> {
+        let of_file = match &self.job {
+            None => Description { hash_bits, ..Description::default() },
+            Some(file) => described(file, hash_bits)?,
+        };
+        let optimizer = self.optimizer.map(|given| match given {
+            Optimizer::Adagrad => OptimizerName::Adagrad,
+            Optimizer::Sgd => OptimizerName::Sgd,
+        });
         let description = Description {
-            optimizer: match self.optimizer {
-                None => OptimizerName::default(),
-                Some(Optimizer::Adagrad) => OptimizerName::Adagrad,
-                Some(Optimizer::Sgd) => OptimizerName::Sgd,
-            },
-            hash_bits,
-            passes: self.passes,
-            seed: self.seed,
-            rate: self.rate,
-            rate_decay: self.rate_decay,
-            adagrad_initial: self.adagrad_initial,
-            l1: self.l1,
-            l2: self.l2,
-            shuffle: self.shuffle.then_some(true),
-            ..Description::default()
+            model: of_file.model,
+            hash_bits: of_file.hash_bits,
+            optimizer: optimizer.unwrap_or(of_file.optimizer),
+            passes: self.passes.or(of_file.passes),
+            seed: self.seed.or(of_file.seed),
+            rate: self.rate.or(of_file.rate),
+            rate_decay: self.rate_decay.or(of_file.rate_decay),
+            adagrad_initial: self.adagrad_initial.or(of_file.adagrad_initial),
+            l1: self.l1.or(of_file.l1),
+            l2: self.l2.or(of_file.l2),
+            shuffle: self.shuffle.then_some(true).or(of_file.shuffle),
         };
         TrainJob::try_from(description).map_err(refused)
     }
+}
+
+/// Reads a job's description; the dataset knows `hash_bits`, so the file need not.
+fn described(file: &Path, hash_bits: u8) -> Result<Description, Failure> {
+    let text = std::fs::read(file).map_err(with(file.display()))?;
+    let parsed = serde_json::from_slice(&text).and_then(|mut value: Value| {
+        if let Some(fields) = value.as_object_mut() {
+            fields.entry("hash_bits").or_insert(hash_bits.into());
+        }
+        serde_json::from_value(value)
+    });
+    parsed.map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))
 }
 
 /// A parameter is named as the user wrote it.

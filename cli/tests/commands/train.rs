@@ -99,6 +99,34 @@ fn one_worker_and_one_seed_give_the_same_model_bit_for_bit() {
 }
 
 #[test]
+fn a_job_file_says_what_options_would() {
+    let folder = with_dataset(600);
+    let model = |options: &str| {
+        train(folder.path(), &format!("--workers 0 {options}"));
+        fs::read(folder.path().join("rows.model")).expect("there is a model")
+    };
+    let job = |text: &str| crate::run::write(folder.path(), "job.json", text);
+    job(r#"{"optimizer": "sgd", "rate": 0.05, "passes": 3, "seed": 7, "shuffle": true}"#);
+    let by_options =
+        |rate: &str| model(&format!("--optimizer sgd --rate {rate} --passes 3 --seed 7 --shuffle"));
+    assert!(model("--job job.json") == by_options("0.05"), "the file counts");
+    assert!(model("--job job.json --rate 0.02") == by_options("0.02"), "an option wins");
+
+    let refused = |text: &str, code: i32, words: &[&str]| {
+        job(text);
+        cirrus(folder.path(), "train rows.cirrus --job job.json").fails(code, words);
+    };
+    refused(r#"{"momentum": 0.9}"#, 2, &["job.json", "unknown field `momentum`", "`rate`"]);
+    refused(r#"{"rate": "fast"}"#, 2, &["job.json", "fast"]);
+    refused(r#"{"rate": }"#, 2, &["job.json", "line 1 column 10"]);
+    refused("[0.1]", 2, &["job.json"]);
+    refused(r#"{"rate": -1}"#, 2, &["--rate is -1"]);
+    refused(r#"{"optimizer": "sgd", "adagrad_initial": 1}"#, 2, &["--adagrad-initial has no effect"]);
+    refused(r#"{"hash_bits": 9}"#, 1, &["hash_bits is 9", "10"]);
+    cirrus(folder.path(), "train rows.cirrus --job no.json").fails(1, &["no.json", "No such file"]);
+}
+
+#[test]
 fn every_kind_of_staleness_learns() {
     let folder = with_dataset(8000);
     let expected = 40 * blocks(folder.path(), "rows.cirrus");
