@@ -154,6 +154,11 @@ fn no_test_is_ignored() {
 }
 
 #[test]
+fn core_and_protocol_switch_no_lint_off() {
+    hold("lints", rules::lints_off, &["core/src/", "protocol/src/"]);
+}
+
+#[test]
 fn nothing_is_left_for_later() {
     hold("unfinished", rules::unfinished, &[""]);
 }

@@ -136,6 +136,16 @@ fn an_ignored_test_is_seen() {
 }
 
 #[test]
+fn a_lint_that_is_off_is_seen() {
+    let see = |text| count(rules::lints_off, "core/src/a.rs", text);
+    assert_eq!(see("#[allow(clippy::indexing_slicing)] // it is safe\nfn a() {}"), 1);
+    assert_eq!(see("#![expect(clippy::unwrap_used)]"), 1);
+    assert_eq!(see("#[cfg_attr(not(test), allow(clippy::panic))]"), 1);
+    assert_eq!(see("#![deny(clippy::expect_used)]\n#[must_use]\nfn a() { b.expect(c); allow(d) }"), 0);
+    assert_eq!(see("#[cfg(test)]\n#[allow(clippy::panic)]\nmod tests {}"), 0);
+}
+
+#[test]
 fn unfinished_work_is_seen() {
     assert_eq!(count(rules::unfinished, "ml/src/a.rs", concat!("// TO", "DO: all of it")), 1);
     assert_eq!(count(rules::unfinished, "ml/src/a.rs", concat!("//! To be ", "written.")), 1);

@@ -190,14 +190,29 @@ pub(crate) fn sleeping_tests(source: &Source) -> Vec<Offence> {
 
 /// No test is switched off.
 pub(crate) fn ignored_tests(source: &Source) -> Vec<Offence> {
-    let places = words(&source.code, "ignore").filter(|place| {
-        let before = source.code[..*place].trim_end();
-        let attribute = before.rfind("#[").is_some_and(|open| !before[open..].contains(']'));
-        attribute && (before.ends_with('[') || before.contains("cfg_attr"))
-    });
+    let places = words(&source.code, "ignore").filter(|place| begins_attribute(&source.code[..*place]));
     places
         .map(|place| Offence::new(&source.path, format!("line {}: a test is ignored", source.line(place))))
         .collect()
+}
+
+/// No lint is switched off: what decides and what decodes has no place of its own for an exception.
+pub(crate) fn lints_off(source: &Source) -> Vec<Offence> {
+    let code = source.product_code();
+    let places = ["allow", "expect"].into_iter().flat_map(|name| words(&code, name));
+    let found = places.filter(|place| begins_attribute(&code[..*place])).map(|place| {
+        Offence::new(&source.path, format!("line {}: a lint is switched off", source.line(place)))
+    });
+    found.collect()
+}
+
+/// Whether what follows `before` is an attribute, or one behind a condition.
+fn begins_attribute(before: &str) -> bool {
+    let open = ["#[", "#!["].iter().filter_map(|open| before.rfind(open)).max();
+    open.is_some_and(|open| {
+        let inside = &before[open..];
+        !inside.contains(']') && (inside.trim_end().ends_with('[') || inside.contains("cfg_attr"))
+    })
 }
 
 /// Nothing is left for later.
