@@ -30,6 +30,12 @@ pub enum Bug {
     WrongEpochAccepted,
     /// A request of an earlier connection counts in the new session.
     StaleCallCounted,
+    /// The store applies an update without counting it into its version.
+    VersionNotCounted,
+    /// A snapshot that fails takes the store's version back to the last one on disk.
+    FailedSnapshotTakesBack,
+    /// A restored store forgets the names that its snapshot covers.
+    RestoreForgetsNames,
     /// The leases of a dead worker are never given out again.
     LeaseOfDeadKept,
     /// A pass is called done while a block of it is still being worked on.
@@ -42,6 +48,16 @@ pub enum Bug {
     GrantToDead,
     /// The model of whatever store is there counts as the result.
     AnyModelCounts,
+    /// A worker of an earlier life that asks for blocks takes its slot back.
+    PredecessorTakenBack,
+    /// A block that was given out can be given out again.
+    GrantedStaysPending,
+    /// Blocks of a dead worker wait until somebody asks again.
+    ReturnedNotGiven,
+    /// Blocks of a dead worker are lost.
+    ReturnedLost,
+    /// A worker gets more blocks than it may hold.
+    HeldUnbounded,
     /// A worker reports a block done as soon as it has sent the update.
     DoneBeforeAcknowledged,
     /// A worker goes on with an update that it computed in an earlier store epoch.
@@ -54,6 +70,12 @@ pub enum Bug {
     IdleNotParked,
     /// A worker reads further ahead than its window.
     WindowOffByOne,
+    /// A worker names the first epoch in its requests, whichever its session is of.
+    FirstEpochNamed,
+    /// A worker forgets what it has seen when a session begins.
+    SeenForgotten,
+    /// A worker sends an update under the name of the block that it was granted last.
+    UpdateMisnamed,
     /// A slot gets a new process while the old one may still live.
     RelaunchBeforeExit,
     /// A relaunch reuses the incarnation of the process before.
@@ -62,6 +84,12 @@ pub enum Bug {
     NoBackOff,
     /// A process is launched after the job was stopped.
     LaunchAfterStop,
+    /// A slot is given up one failure too late.
+    GivesUpLate,
+    /// Nobody is told of a process's end.
+    EndNotFenced,
+    /// A stop leaves alone what has not reported yet.
+    StopSparesStarting,
 }
 
 /// Which seeded bug is on: at most one.

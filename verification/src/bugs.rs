@@ -13,7 +13,7 @@ use cirrus_core::rule::RuleName;
 use cirrus_core::{fleet, lease, store, worker};
 
 use crate::check::Failure;
-use crate::rules::p2;
+use crate::rules::{j1, p1, p2, p3, p4, p5};
 use crate::worlds;
 
 /// A bug and what must catch it.
@@ -45,22 +45,52 @@ pub const ALL: &[Seeded] = &[
     seeded(Bug::ServesBeforePersisted, store::rules::EPOCH_FIRST, "store-start"),
     seeded(Bug::WrongEpochAccepted, store::rules::EPOCH_MATCHES, "store-async"),
     seeded(Bug::StaleCallCounted, store::rules::REPEATS_IGNORED, "store-async"),
+    seeded(Bug::VersionNotCounted, store::rules::VERSION_COUNTS, "store-async"),
+    seeded(Bug::FailedSnapshotTakesBack, store::rules::VERSION_RISES, "store-disk"),
+    seeded(Bug::RestoreForgetsNames, p5::RESTORED_EXACT.name, "job-store"),
     seeded(Bug::LeaseOfDeadKept, lease::rules::DEAD_HOLDS_NOTHING, "lease"),
     seeded(Bug::PassEndsEarly, lease::rules::PASS_WHOLE, "lease"),
     seeded(Bug::OldEpochDoneCounts, lease::rules::EPOCH_MATCHES, "lease"),
     seeded(Bug::RestoreForgetsBlocks, lease::rules::RESTORE_EXACT, "lease"),
     seeded(Bug::AnyModelCounts, lease::rules::RESULT_OF_EPOCH, "lease"),
     seeded(Bug::GrantToDead, lease::rules::GRANT_TO_LIVING, "lease"),
+    seeded(Bug::PredecessorTakenBack, lease::rules::GRANT_TO_LIVING, "lease"),
+    seeded(Bug::GrantedStaysPending, lease::rules::ONE_PLACE, "lease"),
+    seeded(Bug::ReturnedNotGiven, lease::rules::NO_IDLE_BLOCK, "lease"),
+    seeded(Bug::ReturnedLost, lease::rules::RETURNED, "lease"),
+    seeded(Bug::HeldUnbounded, lease::rules::HELD_BOUNDED, "lease"),
     seeded(Bug::DoneBeforeAcknowledged, worker::rules::DONE_IS_ACKNOWLEDGED, "worker"),
     seeded(Bug::OldEpochUpdateSent, worker::rules::EPOCH_OF_UPDATE, "worker"),
     seeded(Bug::UpdateNotResent, worker::rules::UPDATE_KEPT, "worker"),
     seeded(Bug::ReadsBeforeResent, p2::NOTHING_MISSED.name, "job-ahead"),
     seeded(Bug::IdleNotParked, worker::rules::IDLE_PARKED, "worker"),
     seeded(Bug::WindowOffByOne, worker::rules::WINDOW, "worker"),
+    seeded(Bug::FirstEpochNamed, worker::rules::EPOCH_OF_SESSION, "worker"),
+    seeded(Bug::SeenForgotten, worker::rules::SEEN_RISES, "worker"),
+    seeded(Bug::UpdateMisnamed, p1::NAMED_RIGHT.name, "job-ahead"),
     seeded(Bug::RelaunchBeforeExit, fleet::rules::ONE_LIFE, "fleet"),
     seeded(Bug::IncarnationReused, fleet::rules::LIFE_IS_NEW, "fleet"),
     seeded(Bug::NoBackOff, fleet::rules::BACKS_OFF, "fleet"),
     seeded(Bug::LaunchAfterStop, fleet::rules::STOP_IS_FINAL, "fleet"),
+    seeded(Bug::GivesUpLate, fleet::rules::BOUNDED, "fleet"),
+    seeded(Bug::EndNotFenced, fleet::rules::ENDED_FENCED, "fleet"),
+    seeded(Bug::StopSparesStarting, fleet::rules::STOP_KILLS, "fleet"),
+];
+
+/// What comes of a bug, if no machine's own rule stops it first: each promise of a whole cluster, the bug that
+/// breaks it in the end, and where. Only that rule is asked.
+pub const CONSEQUENCES: &[Seeded] = &[
+    seeded(Bug::DuplicateApplied, p1::ONCE.name, "job-crash"),
+    seeded(Bug::SnapshotMissesName, p1::TABLE_RECORDED.name, "job-store"),
+    seeded(Bug::EpochReused, p1::ACKNOWLEDGED_RECORDED.name, "job-store"),
+    seeded(Bug::EpochReused, p3::OWN_WRITES.name, "job-store-passes"),
+    seeded(Bug::EpochReused, p3::READS_RISE.name, "job-store-passes"),
+    seeded(Bug::DeadClockKept, p4::DEAD_CLOCK_GONE.name, "job-crash"),
+    seeded(Bug::SnapshotMissesName, p5::SNAPSHOT_WHOLE.name, "job-store"),
+    seeded(Bug::PassEndsEarly, p5::CLOSED_WHOLE.name, "job-bsp"),
+    seeded(Bug::PassEndsEarly, p5::RESULT_WHOLE.name, "job-bsp"),
+    seeded(Bug::RelaunchBeforeExit, j1::ONE_PROCESS.name, "job-suspect"),
+    seeded(Bug::FencedAccepted, j1::STORE_ONE_LIFE.name, "job-crash"),
 ];
 
 /// What became of a hunt.
@@ -88,11 +118,23 @@ impl Seeded {
     /// # Errors
     /// When there is no such world.
     pub fn hunt(self) -> Result<Hunt, String> {
+        self.hunted(None)
+    }
+
+    /// The same, but only the rule that is named is asked.
+    ///
+    /// # Errors
+    /// When there is no such world.
+    pub fn hunt_alone(self) -> Result<Hunt, String> {
+        self.hunted(Some(self.rule))
+    }
+
+    fn hunted(self, only: Option<RuleName>) -> Result<Hunt, String> {
         let began = Instant::now();
         let worlds = worlds::all();
         let world = worlds.iter().find(|world| world.name == self.world);
         let world = world.ok_or_else(|| format!("there is no world '{}'", self.world))?;
-        let failure = world.hunt(self.bug);
+        let failure = world.hunt(self.bug, only);
         Ok(Hunt { seeded: self, failure, took: began.elapsed() })
     }
 }

@@ -39,6 +39,8 @@ pub struct Limits {
     pub states_max: u64,
     /// Whether to check that everything heals.
     pub heals: bool,
+    /// The only rule that is asked; `None` for all of them.
+    pub only: Option<RuleName>,
 }
 
 /// A counterexample.
@@ -125,7 +127,11 @@ impl<S: System> Checked<S> {
     /// What is broken in a state, and counted.
     fn judge(&self, node: &Node<S::State>, tally: &mut Tally) -> Vec<Broken> {
         match node {
-            Node::State(state) => self.system.broken(state, tally),
+            Node::State(state) => {
+                let mut broken = self.system.broken(state, tally);
+                broken.retain(|broken| self.limits.only.is_none_or(|only| broken.rule == only));
+                broken
+            }
             Node::Panicked(_) => vec![Broken { rule: NO_PANIC, detail: "a machine panicked" }],
         }
     }
@@ -302,7 +308,7 @@ pub fn shortest<S: System + Clone>(system: S, limits: Limits) -> Option<Failure>
 
 /// Serves stateright's explorer of a system in a browser, until the process is ended.
 pub fn explore<S: System>(system: S, address: &str) {
-    let limits = Limits { states_max: u64::MAX, heals: false };
+    let limits = Limits { states_max: u64::MAX, heals: false, only: None };
     let model = Checked { system, limits, progress: Arc::default() };
     model.checker().serve(address);
 }

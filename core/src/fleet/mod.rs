@@ -172,7 +172,7 @@ impl Machine for Fleet {
             Event::Exited { slot, incarnation } => self.exited(config, slot, incarnation, out),
             Event::Suspected { slot, incarnation } => self.suspected(config, slot, incarnation, out),
             Event::Finish => self.close(out),
-            Event::Stop => self.stop(out),
+            Event::Stop => self.stop(config, out),
             Event::Timer(timer) => self.relaunch(config, timer, out),
         }
     }
@@ -243,13 +243,17 @@ impl Fleet {
         if !slot.phase.may_live() {
             return; // Known already.
         }
-        out.push(Effect::Fence { slot: id, incarnation });
+        if !config.bugs.has(Bug::EndNotFenced) {
+            out.push(Effect::Fence { slot: id, incarnation });
+        }
         if closing {
             slot.phase = Phase::Finished;
         } else {
             slot.failures = slot.failures.saturating_add(1);
             let endless = config.bugs.has(Bug::NoBackOff);
-            if slot.failures > config.failures_max && !endless {
+            let late =
+                config.bugs.has(Bug::GivesUpLate) && slot.failures == config.failures_max.saturating_add(1);
+            if slot.failures > config.failures_max && !endless && !late {
                 slot.phase = Phase::GaveUp;
                 out.push(Effect::GaveUp(id));
             } else {
@@ -318,10 +322,11 @@ impl Fleet {
         self.report_empty(out);
     }
 
-    fn stop(&mut self, out: &mut impl Effects<Effect>) {
+    fn stop(&mut self, config: &Config, out: &mut impl Effects<Effect>) {
         self.closing = true;
+        let spare = config.bugs.has(Bug::StopSparesStarting);
         for (id, slot) in self.slots.iter_mut() {
-            if slot.phase == Phase::Starting || slot.phase == Phase::Living {
+            if slot.phase == Phase::Starting && !spare || slot.phase == Phase::Living {
                 slot.phase = Phase::Ending;
                 out.push(Effect::Fence { slot: *id, incarnation: slot.incarnation });
                 out.push(Effect::Kill { slot: *id, incarnation: slot.incarnation });

@@ -1,6 +1,6 @@
 //! What a fleet promises, as rules: J1, J3 and J5.
 
-use super::{Config, Effect, Event, Fleet, Phase};
+use super::{Config, Effect, Event, Fleet, Phase, Slot};
 use crate::rule::{Rule, RuleName, Ruled, Step, StepRule, Verdict};
 
 /// A successor starts only when the predecessor has certainly ended.
@@ -34,8 +34,8 @@ fn bounded(config: &Config, fleet: &Fleet) -> Verdict {
     if fleet.slots.is_empty() {
         return Verdict::Idle;
     }
-    let kept = fleet.slots.len() <= config.slots
-        && fleet.slots.iter().all(|(_, slot)| slot.failures <= config.failures_max.saturating_add(1));
+    let goes_on = |slot: &Slot| slot.failures > config.failures_max && slot.phase != Phase::GaveUp;
+    let kept = fleet.slots.len() <= config.slots && !fleet.slots.iter().any(|(_, slot)| goes_on(slot));
     Verdict::from_bool(kept, "a slot too many, or a slot that failed too often and goes on")
 }
 

@@ -247,10 +247,11 @@ impl Leases {
 
     fn wanted(&mut self, config: &Config, from: Sender, count: u32, out: &mut impl Effects<Effect>) {
         let mut holder = self.holders.get(&from.worker).cloned().unwrap_or_default();
-        if from.incarnation < holder.floor {
+        let taken_back = config.bugs.has(Bug::PredecessorTakenBack) && from.incarnation != holder.floor;
+        if from.incarnation < holder.floor && !taken_back {
             return; // It is gone: its wishes die with it (J1).
         }
-        if from.incarnation > holder.floor {
+        if from.incarnation > holder.floor || taken_back {
             // A new life of the slot: whatever the old one wanted or held is free.
             if let Some(before) = from.incarnation.0.checked_sub(1) {
                 self.gone(config, Sender { incarnation: Incarnation(before), ..from }, out);
@@ -277,7 +278,9 @@ impl Leases {
             if let Some(holder) = self.holders.get_mut(&worker) {
                 holder.wanted = holder.wanted.saturating_sub(1);
             }
-            self.pending.pop();
+            if !config.bugs.has(Bug::GrantedStaysPending) {
+                self.pending.pop();
+            }
             let to = Sender { worker, incarnation };
             self.lease(config, to, block, out);
             out.push(Effect::Grant { to, pass: self.pass, block });
@@ -292,8 +295,9 @@ impl Leases {
 
     /// The first worker behind `last` (then from the start) that wants a block and may hold one more.
     fn next_in_turn(&self, config: &Config, last: Option<WorkerId>) -> Option<(WorkerId, Incarnation)> {
+        let unbounded = config.bugs.has(Bug::HeldUnbounded);
         let may = |(worker, holder): &(&WorkerId, &Holder)| {
-            holder.wanted > 0 && self.held(**worker) < config.held_max
+            holder.wanted > 0 && (self.held(**worker) < config.held_max || unbounded)
         };
         let behind = self.holders.iter().find(|entry| Some(*entry.0) > last && may(entry));
         let found = behind.or_else(|| self.holders.iter().find(may));
@@ -368,9 +372,13 @@ impl Leases {
         for (block, holder) in held.iter().rev() {
             self.leased.remove(block);
             out.push(Effect::ClearTimer(self.timer(*holder, *block)));
-            let _ = self.pending.push_first(config.blocks_max, *block);
+            if !config.bugs.has(Bug::ReturnedLost) {
+                let _ = self.pending.push_first(config.blocks_max, *block);
+            }
         }
-        self.give(config, out);
+        if !config.bugs.has(Bug::ReturnedNotGiven) {
+            self.give(config, out);
+        }
     }
 
     /// One lease ran out: its holder is accused, and the others, who may have waited for it, get more time.

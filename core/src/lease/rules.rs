@@ -3,6 +3,7 @@
 use super::{Config, Effect, Event, Holder, Leases};
 use crate::ids::{BlockId, Incarnation};
 use crate::rule::{Rule, RuleName, Ruled, Step, StepRule, Verdict};
+use crate::store::Sender;
 use alloc::vec::Vec;
 
 /// A block is not free and taken at once.
@@ -95,10 +96,9 @@ fn returned(step: &Step<'_, Leases>) -> Verdict {
     }
     let free = held.iter().all(|block| {
         let pending = step.after.pending.iter().any(|pending| pending == *block);
-        let holder = step.after.leased.get(block);
-        pending
-            || holder
-                .is_some_and(|holder| (holder.worker, holder.incarnation) != (dead.worker, dead.incarnation))
+        let of_dead =
+            |holder: &Sender| holder.worker == dead.worker && holder.incarnation <= dead.incarnation;
+        pending || step.after.leased.get(block).is_some_and(|holder| !of_dead(holder))
     });
     Verdict::from_bool(free, "a dead worker's block was not taken back")
 }

@@ -229,7 +229,8 @@ impl<P: Clone + Debug + Eq + Hash> Store<P> {
         if let Some(marker) = snapshot {
             self.closed = marker.closed;
             self.durable = Some(marker.version);
-            for name in marker.names {
+            let forget = config.bugs.has(Bug::RestoreForgetsNames);
+            for name in marker.names.into_iter().filter(|_| !forget) {
                 // Over the limit only if the limit shrank between two lives: then the store cannot open.
                 if self.names.insert(config.names_max, name, ()).is_err() {
                     out.push(Effect::CannotOpen);
@@ -271,7 +272,8 @@ impl<P: Clone + Debug + Eq + Hash> Store<P> {
             self.release(config, out);
             return;
         }
-        let version = Version { count: self.version.count.saturating_add(1), ..self.version };
+        let counted = u64::from(!config.bugs.has(Bug::VersionNotCounted));
+        let version = Version { count: self.version.count.saturating_add(counted), ..self.version };
         let applying = Applying { version, ..request };
         let room = self.applying.len() < config.applying_max;
         if !room || self.names.insert(config.names_max, name, ()).is_err() {
@@ -388,6 +390,9 @@ impl<P: Clone + Debug + Eq + Hash> Store<P> {
                     return; // Not the one being written.
                 }
                 self.writing = None;
+                if config.bugs.has(Bug::FailedSnapshotTakesBack) {
+                    self.version = self.durable.unwrap_or(Version { count: 0, ..self.version });
+                }
                 while let Some((call, _)) = self.callers.pop() {
                     out.push(Effect::SnapshotFailed { call });
                 }

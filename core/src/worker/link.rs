@@ -81,7 +81,7 @@ impl<P: Clone + Debug + Eq + Hash> Worker<P> {
         }
         let new_epoch = version.epoch > self.seen.epoch;
         self.link = Link::Open(version.epoch);
-        self.seen = self.seen.max(version);
+        self.seen = if config.bugs.has(Bug::SeenForgotten) { version } else { self.seen.max(version) };
         self.parked = false;
         self.resuming = !config.bugs.has(Bug::ReadsBeforeResent);
         let keep = !new_epoch || config.bugs.has(Bug::OldEpochUpdateSent);

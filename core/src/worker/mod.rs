@@ -398,6 +398,7 @@ impl<P: Clone + Debug + Eq + Hash> Worker<P> {
             return;
         }
         if let Link::Open(epoch) = self.link {
+            let epoch = if config.bugs.has(Bug::FirstEpochNamed) { StoreEpoch(1) } else { epoch };
             while self.send_next(config, epoch, out) {}
             if self.tasks.is_empty() && !self.parked && !config.bugs.has(Bug::IdleNotParked) {
                 self.parked = true;
@@ -441,8 +442,10 @@ impl<P: Clone + Debug + Eq + Hash> Worker<P> {
         let first = self.tasks.iter().find(|task| !matches!(task.stage, Stage::Pushing(..)));
         let Some(Task { name, stage: Stage::Computed(update), .. }) = first else { return false };
         let (name, update) = (*name, update.clone());
+        let last = self.tasks.iter().last().filter(|_| config.bugs.has(Bug::UpdateMisnamed));
+        let named = last.map_or(name, |task| task.name);
         let call = self.call();
-        out.push(Effect::Push { call, epoch, name, update: update.clone() });
+        out.push(Effect::Push { call, epoch, name: named, update: update.clone() });
         if config.bugs.has(Bug::DoneBeforeAcknowledged) {
             out.push(Effect::Done { name, epoch, duplicate: false });
         }

@@ -12,7 +12,7 @@ use crate::system::Witness;
 use crate::worlds::Job;
 use crate::worlds::job::tiny;
 
-const WHOLE: Limits = Limits { states_max: 1_000_000, heals: true };
+const WHOLE: Limits = Limits { states_max: 1_000_000, heals: true, only: None };
 
 fn tiny_with(faults: &[Fault]) -> Job {
     let mut job = tiny(Bugs::default());
@@ -51,7 +51,7 @@ fn the_checker_sees_the_states_that_a_search_without_hashes_sees() {
 
 #[test]
 fn a_run_that_hits_the_cap_says_so() {
-    assert!(check(tiny_with(&[Fault::CrashWorker]), Limits { states_max: 50, heals: true }).cut);
+    assert!(check(tiny_with(&[Fault::CrashWorker]), Limits { states_max: 50, ..WHOLE }).cut);
 }
 
 #[test]

@@ -1,12 +1,27 @@
 //! `verify bugs`.
 
-use cirrus_verification::bugs::{ALL, Hunt};
+use cirrus_verification::bugs::{ALL, CONSEQUENCES, Hunt, Seeded};
 
 pub(crate) fn run() -> Result<(), String> {
-    println!("{:<24} {:<15} {:>5}  {:<4} caught by", "bug", "world", "steps", "");
     let mut faults = Vec::new();
-    for seeded in ALL {
-        let hunt = seeded.hunt()?;
+    let caught = table("bug", ALL, Seeded::hunt, &mut faults)?;
+    println!("{} bugs, {caught} caught by the rule they name\n", ALL.len());
+    let caught = table("consequence of", CONSEQUENCES, Seeded::hunt_alone, &mut faults)?;
+    println!("{} consequences, {caught} caught by a rule over the whole cluster", CONSEQUENCES.len());
+    if faults.is_empty() { Ok(()) } else { Err(faults.join("\nerror: ")) }
+}
+
+/// Hunts them, a line each; how many were caught.
+fn table(
+    title: &str,
+    hunted: &[Seeded],
+    hunt: fn(Seeded) -> Result<Hunt, String>,
+    faults: &mut Vec<String>,
+) -> Result<usize, String> {
+    println!("{title:<24} {:<16} {:>5}  {:<4} caught by", "world", "steps", "");
+    let before = faults.len();
+    for seeded in hunted {
+        let hunt = hunt(*seeded)?;
         let name = format!("{:?}", seeded.bug);
         let steps = hunt.failure.as_ref().map_or(0, |failure| failure.steps.len());
         let (promise, verdict) = match &hunt {
@@ -17,11 +32,10 @@ pub(crate) fn run() -> Result<(), String> {
                 ("", format!("only by {}, not by '{}'", names.join(", "), seeded.rule.name))
             }
         };
-        println!("{name:<24} {:<15} {steps:>5}  {promise:<4} {verdict}", seeded.world);
+        println!("{name:<24} {:<16} {steps:>5}  {promise:<4} {verdict}", seeded.world);
         if !hunt.caught() {
             faults.push(format!("{name} was not caught by '{}'", seeded.rule.name));
         }
     }
-    println!("\n{} bugs, {} caught by the rule they name", ALL.len(), ALL.len() - faults.len());
-    if faults.is_empty() { Ok(()) } else { Err(faults.join("\nerror: ")) }
+    Ok(hunted.len() - (faults.len() - before))
 }

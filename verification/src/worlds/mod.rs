@@ -11,6 +11,7 @@ mod store;
 mod worker;
 
 use cirrus_core::bug::{Bug, Bugs};
+use cirrus_core::rule::RuleName;
 
 use crate::check::{self, Failure, Limits, Outcome};
 use crate::cluster::{Action, Cluster, Fault, Setup, Watch};
@@ -58,10 +59,10 @@ impl World {
         (self.make)(Bugs::default()).check()
     }
 
-    /// The shortest way to something broken when this bug is switched on.
+    /// The shortest way to something broken when this bug is switched on; to this rule broken, if one is named.
     #[must_use]
-    pub fn hunt(&self, bug: Bug) -> Option<Failure> {
-        (self.make)(Bugs::only(bug)).hunt()
+    pub fn hunt(&self, bug: Bug, only: Option<RuleName>) -> Option<Failure> {
+        (self.make)(Bugs::only(bug)).hunt(only)
     }
 
     /// Walks from the start by choices, each byte one; what broke, if anything did.
@@ -85,7 +86,7 @@ impl World {
 /// A system behind one type.
 trait Explored {
     fn check(&self) -> Outcome;
-    fn hunt(&self) -> Option<Failure>;
+    fn hunt(&self, only: Option<RuleName>) -> Option<Failure>;
     fn walk(&self, choices: &[u8]) -> Option<Failure>;
     fn bounds(&self) -> String;
     fn explore(&self, address: &str);
@@ -93,11 +94,11 @@ trait Explored {
 
 impl<S: System + Clone> Explored for S {
     fn check(&self) -> Outcome {
-        check::check(self.clone(), Limits { states_max: STATES_MAX, heals: true })
+        check::check(self.clone(), Limits { states_max: STATES_MAX, heals: true, only: None })
     }
 
-    fn hunt(&self) -> Option<Failure> {
-        check::shortest(self.clone(), Limits { states_max: STATES_MAX, heals: true })
+    fn hunt(&self, only: Option<RuleName>) -> Option<Failure> {
+        check::shortest(self.clone(), Limits { states_max: STATES_MAX, heals: only.is_none(), only })
     }
 
     fn walk(&self, choices: &[u8]) -> Option<Failure> {
