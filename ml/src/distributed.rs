@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use cirrus_core::ids::{BlockId, Pass};
 use cirrus_protocol::job::BlockReport;
+use cirrus_protocol::manifest::Schema;
 use cirrus_protocol::model::TrainingInfo;
 use cirrus_runtime::dataset::{Dataset, Side};
 use cirrus_runtime::fleet::launcher::{Command, Launcher};
@@ -75,7 +76,7 @@ pub enum DistributedError {
 /// A job that is ready to run.
 pub struct DistributedJob<T: Transport> {
     job: TrainJob,
-    dataset: Dataset,
+    schema: Schema,
     workers: u32,
     coordinator: Coordinator<T>,
     passes: Arc<Mutex<Vec<BlockReport>>>,
@@ -94,7 +95,7 @@ impl<T: Transport> DistributedJob<T> {
     /// When the dataset does not fit the job, or the coordinator's port cannot be opened at `listen_at`.
     pub async fn new(
         job: TrainJob,
-        dataset: Dataset,
+        dataset: &Dataset,
         distribution: Distribution,
         transport: T,
         launcher: Arc<dyn Launcher>,
@@ -123,7 +124,8 @@ impl<T: Transport> DistributedJob<T> {
             progress(&happened);
         };
         let (coordinator, control) = Coordinator::new(spec, transport, launcher, listen_at, observe).await?;
-        Ok((Self { job, dataset, workers, coordinator, passes }, control))
+        let schema = manifest.schema.clone();
+        Ok((Self { job, schema, workers, coordinator, passes }, control))
     }
 
     /// Runs the job to its end.
@@ -134,7 +136,7 @@ impl<T: Transport> DistributedJob<T> {
     /// # Errors
     /// [`DistributedError`]. No process is left in either case.
     pub async fn run(self) -> Result<(Trained, JobOutcome), DistributedError> {
-        let Self { job, dataset, workers, coordinator, passes } = self;
+        let Self { job, schema, workers, coordinator, passes } = self;
         let outcome = coordinator.run().await?;
         let passes: Vec<PassSummary> = lock(&passes)
             .iter()
@@ -147,7 +149,6 @@ impl<T: Transport> DistributedJob<T> {
             seed: job.seed(),
             loss: passes.last().map_or(0.0, |pass| pass.loss),
         };
-        let schema = dataset.manifest().schema.clone();
         let model = export::model(&job, &outcome.cells, schema, training).map_err(TrainError::from)?;
         Ok((Trained { model, passes }, outcome))
     }

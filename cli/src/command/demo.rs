@@ -112,7 +112,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
     ));
     let kill = Arc::new(Mutex::new(Kill::default()));
     let killer = killer(Arc::clone(&kill), blocks * u64::from(arguments.passes), !output.quiet);
-    let run = train(&plan, opened, &reading, output, Some(&interrupt), killer)?;
+    let run = train(&plan, &opened, &reading, output, Some(&interrupt), killer)?;
     write_model(&super::text(&plan.model)?, &run.trained.model, &reading.io)?;
     let kill = *kill.lock().unwrap_or_else(PoisonError::into_inner);
     let page = folder.join("report.html");

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use cirrus_ml::distributed::{DistributedError, DistributedJob, Distribution};
-use cirrus_ml::evaluate::{EvaluateError, evaluate};
+use cirrus_ml::evaluate::evaluate;
 use cirrus_ml::job::{self, Description, TrainJob};
 use cirrus_ml::metrics::Metrics;
 use cirrus_ml::optimizer::OptimizerName;
@@ -237,7 +237,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
     // Alone there is nothing to clean up: a signal may end the process as it always does.
     let interrupt = (workers > 0).then(Interrupt::listen).transpose();
     let interrupt = interrupt.map_err(with("cannot listen for Ctrl-C"))?;
-    let run = train(&plan, dataset, &reading, output, interrupt.as_ref(), |_| ())?;
+    let run = train(&plan, &dataset, &reading, output, interrupt.as_ref(), |_| ())?;
     let bytes = write_model(&super::text(&plan.model)?, &run.trained.model, &reading.io)?;
     if output.json {
         return print_json(&as_json(&plan, &run, bytes));
@@ -258,17 +258,16 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
 /// `observe` is told what happens to the job's processes and blocks.
 pub(super) fn train(
     plan: &Plan,
-    dataset: Dataset,
+    dataset: &Dataset,
     reading: &Reading,
     output: Output,
     interrupt: Option<&Interrupt>,
     observe: impl FnMut(&Progress) + Send + 'static,
 ) -> Result<Run, Failure> {
     let blocks = dataset.part(Side::Train).blocks().count() as u64;
-    let has_test = dataset.manifest().test.rows > 0;
     let meter = Arc::new(Mutex::new(Display::new(plan.job.passes(), blocks, output)));
     let (trained, outcome) = match interrupt {
-        None => (alone(plan, &dataset, reading, &meter)?, None),
+        None => (alone(plan, dataset, reading, &meter)?, None),
         Some(interrupt) => {
             interrupt.patient(true);
             let ended = distributed(plan, dataset, reading, Arc::clone(&meter), interrupt, observe);
@@ -280,13 +279,8 @@ pub(super) fn train(
     };
     let mut display = meter.lock().unwrap_or_else(PoisonError::into_inner);
     let (seconds, curve) = display.finish();
-    let metrics = if has_test {
-        let dataset = open_dataset(&plan.dataset, &reading.io)?;
-        match evaluate(&Predictor::new(&trained.model)?, &dataset, Side::Test, reading) {
-            Ok(metrics) => Some(metrics),
-            Err(EvaluateError::NotFinite) => return Err(EvaluateError::NotFinite.into()),
-            Err(error) => return Err(error.into()),
-        }
+    let metrics = if dataset.manifest().test.rows > 0 {
+        Some(evaluate(&Predictor::new(&trained.model)?, dataset, Side::Test, reading)?)
     } else {
         None
     };
@@ -322,7 +316,7 @@ fn alone(
 
 fn distributed(
     plan: &Plan,
-    dataset: Dataset,
+    dataset: &Dataset,
     reading: &Reading,
     meter: Arc<Mutex<Display>>,
     interrupt: &Interrupt,
