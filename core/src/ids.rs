@@ -44,6 +44,59 @@ id!(
     Clock(u32)
 );
 
+id!(
+    /// One life of the controller, the only thing that it keeps on disk. All stamps of a life are above those of
+    /// earlier lives.
+    ControllerEpoch(u32)
+);
+id!(
+    /// A place in a channel's tree, counted level by level from the root, which is 0.
+    Place(u32)
+);
+id!(
+    /// How many children a place may have, at least 1.
+    FanOut(u32)
+);
+
+/// What makes the ids of a channel unique and ordered: the controller's life, then a count in it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Stamp {
+    /// The life of the controller that gave it.
+    pub epoch: ControllerEpoch,
+    /// Stamps given before it in this life.
+    pub serial: u32,
+}
+
+impl Stamp {
+    /// The stamp after this one in the same life; `None` when there is none left.
+    #[must_use]
+    pub fn next(self) -> Option<Self> {
+        let serial = self.serial.checked_add(1)?;
+        Some(Self { serial, ..self })
+    }
+}
+
+/// A member's seat in a channel: who sits there, and where its controller finds that out without a search.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MemberId {
+    /// Never given twice.
+    pub stamp: Stamp,
+    /// The entry of the controller's table; it is used again when the member has left.
+    pub slot: u32,
+}
+
+/// One edge of a channel's tree, for as long as both its ends stay the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub Stamp);
+
+/// Which of a member's assignments is the newest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AssignmentVersion(pub Stamp);
+
+/// The reign of one root.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Term(pub Stamp);
+
 /// The state of a model: updates applied within a store epoch. Ordered, first by epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Version {
