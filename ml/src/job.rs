@@ -7,13 +7,16 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::de::{Error, Unexpected};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::model::{Logistic, ModelName};
 use crate::optimizer::{Adagrad, AnyOptimizer, OptimizerName, Sgd};
 
 /// Keys have at most this many bits.
 pub use cirrus_protocol::partition::MAX_HASH_BITS;
+
+const HASH_BITS_EXPECTED: &str = "1 to 30";
 
 /// A training job as its author writes it. Absent parameters take the defaults of [`TrainJob`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -25,7 +28,8 @@ pub struct Description {
     /// How it is learnt; `adagrad` if absent.
     #[serde(default)]
     pub optimizer: OptimizerName,
-    /// Keys are below 2^`hash_bits`: the dataset's.
+    /// Keys are below 2^`hash_bits`: the dataset's. 0 in a description that leaves it to the dataset.
+    #[serde(default, deserialize_with = "given_bits")]
     pub hash_bits: u8,
     /// Passes over the training rows.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -51,6 +55,30 @@ pub struct Description {
     /// Whether the rows of a block are taken in a random order, another in each pass.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shuffle: Option<bool>,
+}
+
+/// A text that says how many bits there are says a number that can be: 0 is left for those that do not say.
+fn given_bits<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    let bits = u8::deserialize(deserializer)?;
+    if (1..=MAX_HASH_BITS).contains(&bits) {
+        Ok(bits)
+    } else {
+        Err(D::Error::invalid_value(Unexpected::Unsigned(bits.into()), &HASH_BITS_EXPECTED))
+    }
+}
+
+impl Description {
+    /// Reads the JSON text, whoever has written it. What is in it is not checked against each other yet.
+    ///
+    /// # Errors
+    /// [`JobError::Json`], which names the parameter and its line.
+    pub fn from_json(text: &[u8]) -> Result<Self, JobError> {
+        let mut deserializer = serde_json::Deserializer::from_slice(text);
+        let description = serde_path_to_error::deserialize(&mut deserializer)
+            .map_err(|error| JobError::Json(error.to_string()))?;
+        deserializer.end().map_err(|error| JobError::Json(error.to_string()))?;
+        Ok(description)
+    }
 }
 
 /// A training job, checked and complete. Made from a [`Description`] or from JSON.
@@ -115,7 +143,7 @@ impl TryFrom<Description> for TrainJob {
         let bits = d.hash_bits;
         if bits == 0 || bits > MAX_HASH_BITS {
             let found = f64::from(bits);
-            return Err(JobError::OutOfRange { name: "hash_bits", found, expected: "1 to 30" });
+            return Err(JobError::OutOfRange { name: "hash_bits", found, expected: HASH_BITS_EXPECTED });
         }
         let passes = *d.passes.get_or_insert(Self::PASSES);
         if passes == 0 {
@@ -174,9 +202,7 @@ impl TrainJob {
     /// # Errors
     /// [`JobError`], which names the parameter.
     pub fn from_json(text: &[u8]) -> Result<Self, JobError> {
-        let description: Description =
-            serde_json::from_slice(text).map_err(|error| JobError::Json(error.to_string()))?;
-        Self::try_from(description)
+        Self::try_from(Description::from_json(text)?)
     }
 
     /// The JSON text with all parameters in it; [`TrainJob::from_json`] gives an equal job.

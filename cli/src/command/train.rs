@@ -128,17 +128,14 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 impl Parameters {
     fn job(&self, hash_bits: u8) -> Result<TrainJob, Failure> {
-        let of_file = match &self.job {
-            None => Description { hash_bits, ..Description::default() },
-            Some(file) => described(file, hash_bits)?,
-        };
+        let of_file = self.job.as_deref().map_or_else(|| Ok(Description::default()), described)?;
         let optimizer = self.optimizer.map(|given| match given {
             Optimizer::Adagrad => OptimizerName::Adagrad,
             Optimizer::Sgd => OptimizerName::Sgd,
         });
         let description = Description {
             model: of_file.model,
-            hash_bits: of_file.hash_bits,
+            hash_bits: if of_file.hash_bits == 0 { hash_bits } else { of_file.hash_bits },
             optimizer: optimizer.unwrap_or(of_file.optimizer),
             passes: self.passes.or(of_file.passes),
             seed: self.seed.or(of_file.seed),
@@ -149,31 +146,35 @@ impl Parameters {
             l2: self.l2.or(of_file.l2),
             shuffle: self.shuffle.then_some(true).or(of_file.shuffle),
         };
-        TrainJob::try_from(description).map_err(refused)
+        TrainJob::try_from(description).map_err(|error| self.refused(&error))
+    }
+
+    /// A parameter is named as the user wrote it: as an option, or as a field of the file.
+    fn refused(&self, error: &job::JobError) -> Failure {
+        let text = error.to_string();
+        let (job::JobError::OutOfRange { name, .. } | job::JobError::Ineffective { name, .. }) = error else {
+            return Failure::Usage(text);
+        };
+        let is_option = match *name {
+            "passes" => self.passes.is_some(),
+            "rate" => self.rate.is_some(),
+            "rate_decay" => self.rate_decay.is_some(),
+            "adagrad_initial" => self.adagrad_initial.is_some(),
+            "l1" => self.l1.is_some(),
+            "l2" => self.l2.is_some(),
+            _ => false,
+        };
+        Failure::Usage(match &self.job {
+            Some(file) if !is_option => format!("{}: {text}", file.display()),
+            _ => text.replacen(name, &format!("--{}", name.replace('_', "-")), 1),
+        })
     }
 }
 
-/// Reads a job's description; the dataset knows `hash_bits`, so the file need not.
-fn described(file: &Path, hash_bits: u8) -> Result<Description, Failure> {
+/// Reads a job's description.
+fn described(file: &Path) -> Result<Description, Failure> {
     let text = std::fs::read(file).map_err(with(file.display()))?;
-    let parsed = serde_json::from_slice(&text).and_then(|mut value: Value| {
-        if let Some(fields) = value.as_object_mut() {
-            fields.entry("hash_bits").or_insert(hash_bits.into());
-        }
-        serde_json::from_value(value)
-    });
-    parsed.map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))
-}
-
-/// A parameter is named as the user wrote it.
-fn refused(error: job::JobError) -> Failure {
-    let text = error.to_string();
-    match error {
-        job::JobError::OutOfRange { name, .. } | job::JobError::Ineffective { name, .. } => {
-            Failure::Usage(text.replacen(name, &format!("--{}", name.replace('_', "-")), 1))
-        }
-        job::JobError::Json(_) => Failure::Usage(text),
-    }
+    Description::from_json(&text).map_err(|error| Failure::Usage(format!("{}: {error}", file.display())))
 }
 
 /// How a job is run on this machine.

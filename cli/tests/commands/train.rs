@@ -111,19 +111,45 @@ fn a_job_file_says_what_options_would() {
         |rate: &str| model(&format!("--optimizer sgd --rate {rate} --passes 3 --seed 7 --shuffle"));
     assert!(model("--job job.json") == by_options("0.05"), "the file counts");
     assert!(model("--job job.json --rate 0.02") == by_options("0.02"), "an option wins");
+    assert!(model("--job job.json --passes 2") != by_options("0.05"), "an option counts beside a file");
+    job(r#"{"rate": -1}"#);
+    assert!(
+        model("--job job.json --rate 0.2") == model("--rate 0.2"),
+        "what an option replaces is not looked at"
+    );
+}
 
-    let refused = |text: &str, code: i32, words: &[&str]| {
-        job(text);
-        cirrus(folder.path(), "train rows.cirrus --job job.json").fails(code, words);
+#[test]
+fn a_job_file_that_cannot_be_used_is_named_with_line_and_field() {
+    let folder = with_dataset(600);
+    let before = contents(folder.path());
+    let refused = |text: &str, options: &str, code: i32, words: &[&str]| {
+        let file = crate::run::write(folder.path(), "job.json", text);
+        cirrus(folder.path(), &format!("train rows.cirrus --job job.json {options}")).fails(code, words);
+        fs::remove_file(file).expect("it was written");
     };
-    refused(r#"{"momentum": 0.9}"#, 2, &["job.json", "unknown field `momentum`", "`rate`"]);
-    refused(r#"{"rate": "fast"}"#, 2, &["job.json", "fast"]);
-    refused(r#"{"rate": }"#, 2, &["job.json", "line 1 column 10"]);
-    refused("[0.1]", 2, &["job.json"]);
-    refused(r#"{"rate": -1}"#, 2, &["--rate is -1"]);
-    refused(r#"{"optimizer": "sgd", "adagrad_initial": 1}"#, 2, &["--adagrad-initial has no effect"]);
-    refused(r#"{"hash_bits": 9}"#, 1, &["hash_bits is 9", "10"]);
+    let unknown = ["error: job.json: ", "unknown field `momentum`", "`rate`", "line 2 column 11"];
+    refused("{\"rate\": 1,\n \"momentum\": 0.9}", "", 2, &unknown);
+    let wrong_type =
+        ["error: job.json: ", "rate: invalid type: string \"fast\", expected f64", "line 3 column 16"];
+    refused("{\n  \"l1\": 1,\n  \"rate\": \"fast\"\n}", "", 2, &wrong_type);
+    let twice = ["error: job.json: ", "duplicate field `rate`", "line 2 column 6"];
+    refused("{\"rate\": 1,\n\"rate\": 2}", "", 2, &twice);
+    refused(r#"{"rate": }"#, "", 2, &["error: job.json: ", "line 1 column 10"]);
+    refused("[0.1]", "", 2, &["error: job.json: "]);
+    refused(r#"{"hash_bits": 40}"#, "", 2, &["error: job.json: ", "hash_bits", "`40`, expected 1 to 30"]);
+    refused(r#"{"hash_bits": 9}"#, "", 1, &["hash_bits is 9", "10"]);
+    // Out of range, or without effect: a field of the file, unless an option has said it.
+    let rate = "rate is -1, expected a number above 0";
+    refused(r#"{"rate": -1}"#, "", 2, &[&format!("error: job.json: {rate}")]);
+    refused(r#"{"rate": -1}"#, "--l1 1", 2, &[&format!("error: job.json: {rate}")]);
+    refused(r#"{"rate": 1}"#, "--rate -1", 2, &[&format!("error: --{rate}")]);
+    let initial = "adagrad_initial has no effect beside the optimizer sgd";
+    refused(r#"{"adagrad_initial": 1}"#, "--optimizer sgd", 2, &[&format!("error: job.json: {initial}")]);
+    let initial = "--adagrad-initial has no effect beside the optimizer sgd";
+    refused(r#"{"optimizer": "sgd"}"#, "--adagrad-initial 1", 2, &[initial]);
     cirrus(folder.path(), "train rows.cirrus --job no.json").fails(1, &["no.json", "No such file"]);
+    assert_eq!(contents(folder.path()), before);
 }
 
 #[test]

@@ -48,18 +48,36 @@ fn parameters_arrive() {
 }
 
 #[test]
-fn unknown_parameters_are_refused_by_name() {
-    for (text, name) in [
-        (r#"{"hash_bits": 8, "momentum": 0.9}"#, "momentum"),
-        (r#"{"hash_bits": 8, "optimizer": "adam"}"#, "adam"),
-        (r#"{"hash_bits": 8, "model": "softmax"}"#, "softmax"),
-        (r#"{"hash_bits": 8, "rate": "fast"}"#, "fast"),
-        (r#"{"rate": 0.1}"#, "hash_bits"),
-        (r#"{"hash_bits": 8, "rate": 0.1, "rate": 0.2}"#, "rate"),
+fn a_text_that_is_no_description_is_refused_by_field_and_line() {
+    for (text, words) in [
+        ("{\n\"momentum\": 0.9}", ["unknown field `momentum`", "line 2"]),
+        ("{\"optimizer\":\n\"adam\"}", ["optimizer: unknown variant `adam`", "line 2"]),
+        ("{\"model\":\n\"softmax\"}", ["model: unknown variant `softmax`", "line 2"]),
+        (
+            "{\"l1\": 0,\n \"rate\": \"fast\"}",
+            ["rate: invalid type: string \"fast\", expected f64", "line 2"],
+        ),
+        ("{\"passes\":\n\n-1}", ["passes: invalid value: integer `-1`", "line 3"]),
+        ("{\"hash_bits\":\n0}", ["hash_bits: invalid value: integer `0`, expected 1 to 30", "line 2"]),
+        ("{\"hash_bits\":\n31}", ["hash_bits: invalid value: integer `31`, expected 1 to 30", "line 2"]),
+        ("{\"rate\": 0.1,\n\n \"rate\": 0.2}", ["duplicate field `rate`", "line 3"]),
+        ("{\"rate\":\n}", ["rate: expected value", "line 2"]),
+        ("{}\n{}", ["trailing characters", "line 2"]),
+        ("[\n0.1]", ["not a job description", "line 2"]),
     ] {
-        let error = job(text).unwrap_err();
-        assert!(matches!(error, JobError::Json(_)) && error.to_string().contains(name), "{text}: {error}");
+        let error = Description::from_json(text.as_bytes()).unwrap_err();
+        assert!(matches!(error, JobError::Json(_)), "{text}: {error:?}");
+        let error = error.to_string();
+        assert!(words.iter().all(|word| error.contains(word)), "{text}: {error}");
     }
+}
+
+#[test]
+fn a_description_may_leave_the_bits_to_the_dataset_and_a_job_may_not() {
+    let description = Description::from_json(br#"{"rate": 0.1}"#).unwrap();
+    assert_eq!(description, Description { rate: Some(0.1), ..Description::default() });
+    let error = job(r#"{"rate": 0.1}"#).unwrap_err();
+    assert_eq!(error.to_string(), "hash_bits is 0, expected 1 to 30");
 }
 
 #[test]
