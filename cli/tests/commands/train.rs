@@ -154,19 +154,21 @@ fn a_job_file_that_cannot_be_used_is_named_with_line_and_field() {
 
 #[test]
 fn every_kind_of_staleness_learns() {
-    let folder = with_dataset(8000);
-    let expected = 40 * blocks(folder.path(), "rows.cirrus");
-    let alone = train(folder.path(), "--workers 0 --passes 40 --rate-decay 1");
+    // With enough blocks that few of them are under way at a time, and a rate that stays as it is, so many passes come
+    // close to the best model there is, in whatever order the workers come.
+    const PASSES: u64 = 100;
+    let folder = with_dataset(24_000);
+    let expected = PASSES * blocks(folder.path(), "rows.cirrus");
+    let line = |options: &str| format!("--passes {PASSES} --rate-decay 1 {options}");
+    let alone = train(folder.path(), &line("--workers 0"));
     assert!(alone["gradients"].is_null() && alone["worker_processes"].is_null(), "{alone}");
     let loss = |found: &Value| found["held_out"]["log_loss"].as_f64().expect("there are test rows");
     let base = alone["held_out"]["base_rate_log_loss"].as_f64().expect("there are test rows");
     assert!(loss(&alone) < 0.9 * base, "{alone}");
     for options in ["async", "sync", "0", "2", "sync --window 3", "async --window 4"] {
-        let found =
-            train(folder.path(), &format!("--workers 3 --passes 40 --rate-decay 1 --staleness {options}"));
+        let found = train(folder.path(), &line(&format!("--workers 3 --staleness {options}")));
         assert_eq!(found["gradients"]["applied"], expected, "{options}: {found}");
-        // Small data in many passes: the order in which workers come leaves its mark.
-        assert!((loss(&found) - loss(&alone)).abs() < 0.05, "{options}: {} {}", loss(&found), loss(&alone));
+        assert!((loss(&found) - loss(&alone)).abs() < 0.02, "{options}: {} {}", loss(&found), loss(&alone));
     }
 }
 
