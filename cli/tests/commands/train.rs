@@ -217,15 +217,19 @@ fn evaluate_and_predict_agree() {
 fn an_l1_penalty_makes_a_sparser_model() {
     let folder = with_dataset(6000);
     let weights = |options: &str| {
-        let found = train(folder.path(), &format!("--workers 0 {options}"));
+        let found = train(folder.path(), options);
         let inspected = cirrus(folder.path(), "inspect rows.model --json").json();
         assert_eq!(inspected["weights"], found["weights"]);
         found["weights"].as_u64().expect("a number")
     };
-    // All 300 features occur, and there is the bias.
-    let (plain, sparse) = (weights("--l2 0.3"), weights("--l1 0.3"));
-    assert_eq!(plain, 301);
-    assert!(sparse < plain * 9 / 10 && sparse > 1, "{sparse}");
+    // Also through the store, as long as an update meets the cells that it was computed from.
+    for workers in ["--workers 0", "--workers 1 --window 1"] {
+        // All 300 features occur, and there is the bias.
+        let (plain, sparse) =
+            (weights(&format!("{workers} --l2 0.3")), weights(&format!("{workers} --l1 0.3")));
+        assert_eq!(plain, 301, "{workers}");
+        assert!(sparse < plain * 9 / 10 && sparse > 1, "{workers}: {sparse}");
+    }
 }
 
 #[test]
