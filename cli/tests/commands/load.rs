@@ -201,3 +201,34 @@ fn a_disk_without_room_ends_a_command_and_leaves_nothing() {
         assert_eq!(contents(folder.path()), before, "{line}");
     }
 }
+
+#[test]
+fn a_load_removes_what_a_killed_one_has_left_half_written() {
+    let folder = folder();
+    write(folder.path(), "a.libsvm", rows(2000, 1));
+    let data = folder.path().join("a.cirrus");
+    fs::create_dir(&data).expect("there is room for a folder");
+    let left = [".g0-train-00000.cirrus.1-0.partial", ".manifest.json.4000000000-2.partial"];
+    for name in left {
+        write(&data, name, "half");
+    }
+    // A load that runs holds its file locked; others are not a load's.
+    let held = ".g0-test-00000.cirrus.1-1.partial";
+    let strangers = [".a.partial", ".gitignore"];
+    for name in strangers.into_iter().chain([held]) {
+        write(&data, name, "all");
+    }
+    let running = fs::File::open(data.join(held)).expect("it was written");
+    running.lock().expect("files can be locked here");
+    let dataset = ["g0-test-00000.cirrus", "g0-train-00000.cirrus", "manifest.json"];
+    cirrus(folder.path(), "load a.libsvm --test-percent 10").ok();
+    assert_eq!(names(&data), [&strangers[..1], &[held], &strangers[1..], &dataset].concat());
+    drop(running);
+
+    let before = contents(folder.path());
+    cirrus(folder.path(), "load a.libsvm").fails(1, &["exists already"]);
+    assert_eq!(contents(folder.path()), before, "a load that is refused removes nothing");
+    cirrus(folder.path(), "load a.libsvm --overwrite").ok();
+    assert!(!data.join(held).exists());
+    assert!(strangers.iter().all(|name| data.join(name).is_file()));
+}

@@ -2,8 +2,9 @@
 //!
 //! A reader sees the old dataset, the new one, or none, never a mixture: partitions get names that no earlier load used
 //! (`g0-train-00000.cirrus`, the next load at the same place `g1-...`), the manifest names them and appears in one
-//! step, and only then are files of earlier loads removed, also those that a killed load left. A load that fails
-//! removes its own. Two loads into one place at the same time are told apart by their files: one of them is refused.
+//! step, and only then are files of earlier loads removed, also those that a killed load left. What it left half
+//! written nobody can read: that goes before, for it takes room. A load that fails removes its own. Two loads into one
+//! place at the same time are told apart by their files: one of them is refused.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -83,6 +84,8 @@ impl<'a> Writer<'a> {
             Ok(_) | Err(ObjectError { fault: ObjectFault::NotFound, .. }) => {}
             Err(error) => return Err(error.into()),
         }
+        // What cannot be removed harms nobody; whether this load can write shows soon enough.
+        let _ = target.io.block_on(target.store.remove_unfinished(target.prefix.trim_end_matches('/')));
         let side = || {
             let builder = PartitionBuilder::new(shape, options.block_rows)?;
             Ok(SideWriter { builder, rows: 0, part: Part::default() })

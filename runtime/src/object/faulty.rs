@@ -68,6 +68,10 @@ impl ObjectStore for FailAfter {
         self.inner.head(key)
     }
 
+    fn remove_unfinished<'a>(&'a self, folder: &'a str) -> ObjectFuture<'a, ()> {
+        self.inner.remove_unfinished(folder)
+    }
+
     fn describe(&self, key: &str) -> String {
         self.inner.describe(key)
     }

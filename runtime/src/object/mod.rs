@@ -55,6 +55,12 @@ pub trait ObjectStore: Send + Sync {
     /// What is known of an object without reading it.
     fn head<'a>(&'a self, key: &'a str) -> ObjectFuture<'a, ObjectInfo>;
 
+    /// Removes what puts that were cut short have left right below `folder` (a key without its last part; empty: at the
+    /// top), and nothing that somebody is still putting. There is nothing to do where no put leaves anything.
+    fn remove_unfinished<'a>(&'a self, _folder: &'a str) -> ObjectFuture<'a, ()> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// The object's full name, for messages to people.
     fn describe(&self, key: &str) -> String;
 }
