@@ -63,7 +63,7 @@ id!(
 pub struct Stamp {
     /// The life of the controller that gave it.
     pub epoch: ControllerEpoch,
-    /// Stamps given before it in this life.
+    /// Which stamp of this life it is, from 1; 0 is given to nothing.
     pub serial: u32,
 }
 

@@ -11,6 +11,7 @@
 //! | [`lease`] | who works on which block of the data, and when a pass is over |
 //! | [`worker`] | what one worker does next, what it sends again, when it gives up |
 //! | [`fleet`] | which incarnation of a process may live in a slot, and when it is started again |
+//! | [`tree`] | who sits where in a channel, and who must be told when that changes |
 #![no_std]
 #![forbid(unsafe_code)]
 #![deny(
@@ -34,4 +35,5 @@ pub mod lease;
 pub mod machine;
 pub mod rule;
 pub mod store;
+pub mod tree;
 pub mod worker;
