@@ -8,6 +8,7 @@ mod curve;
 mod display;
 mod failure;
 mod interrupt;
+mod job_folder;
 mod own_process;
 mod progress;
 mod report;

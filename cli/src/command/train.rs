@@ -29,6 +29,7 @@ use crate::Output;
 use crate::display::Display;
 use crate::failure::{Failure, with};
 use crate::interrupt::Interrupt;
+use crate::job_folder::JobFolder;
 
 /// Trains sparse logistic regression on a dataset.
 ///
@@ -326,7 +327,7 @@ fn distributed(
     let parent =
         plan.model.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(parent).map_err(with(parent.display()))?;
-    let folder = tempfile::Builder::new().prefix(".cirrus-job-").tempdir_in(parent);
+    let folder = JobFolder::create_in(parent);
     let folder = folder.map_err(with(format!("cannot make a folder for the job in {}", parent.display())))?;
     let program = std::env::current_exe().map_err(with("cannot find this program"))?;
     let distribution = Distribution {

@@ -167,6 +167,42 @@ fn nobody_outlives_the_process_that_was_started() {
     assert_eq!(running.end().code, None);
 }
 
+#[test]
+fn what_a_killed_job_has_left_is_removed_by_the_next() {
+    let folder = with_dataset(2000);
+    let job_folders = || {
+        let mut names = names(folder.path());
+        names.retain(|name| name.starts_with(".cirrus-job-"));
+        names
+    };
+    let endless = |model: &str| {
+        let line =
+            format!("train rows.cirrus --workers 1 --passes 1000000 --snapshot-interval 0.05 --out {model}");
+        let mut running = Running::start(folder.path(), &line);
+        running.until_says("pass 2/");
+        running
+    };
+    let running = endless("a.model");
+    let of_running = job_folders();
+    let killed = endless("b.model");
+    assert_eq!(job_folders().len(), 2, "both are running");
+    let children = killed.children();
+    killed.signal(Signal::KILL);
+    until("the end of all", || children.iter().all(|child| !child.lives()).then_some(()));
+    assert_eq!(killed.end().code, None);
+    assert_eq!(job_folders().len(), 2, "nobody was left who could have removed it");
+    until("the end of the folder", || {
+        cirrus(folder.path(), "train rows.cirrus --quiet --workers 1 --passes 1").ok();
+        (job_folders() == of_running).then_some(())
+    });
+    // Its own is where it was, and its snapshots go on.
+    let snapshot = newest_snapshot(folder.path());
+    until("a snapshot", || newest_snapshot(folder.path()).filter(|newest| snapshot.as_ref() < Some(newest)));
+    running.signal(Signal::INT);
+    running.end().fails(130, &["interrupted"]);
+    assert_eq!(names(folder.path()), ["rows.cirrus", "rows.libsvm", "rows.model"]);
+}
+
 /// Connects to a port and says nonsense until the other end has had enough.
 fn nonsense(port: u16, random: &mut Random) {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).expect("somebody listens");
