@@ -49,8 +49,8 @@ pub struct Assignment {
 
 /// The members of a channel in their places.
 ///
-/// Takes 40 bytes a member, and at most 80 with the room in which its two vectors grow. Room is kept for the most
-/// members that there have ever been.
+/// Takes 40 bytes a member, and from two members on at most 80 with the room in which its two vectors grow. Room
+/// is kept for the most members that there have ever been.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Tree {
     /// Which place hangs under which. Changed by `reshape` and `reshape_step`, ended when the members are few.

@@ -26,7 +26,7 @@ fn at(tree: &Tree, place: u32) -> MemberId {
 fn a_member_takes_forty_bytes_and_room_to_grow() {
     assert_eq!((size_of::<Seat>(), size_of::<Slot>()), (24, 16));
     // One more than a power of two is where the vectors have the most room to spare.
-    for members in [1_000, (1 << 16) + 1] {
+    for members in [2, 3, 5, 9, 1_000, (1 << 16) + 1] {
         let tree = grown(8, members);
         let bytes = tree.seats.capacity() * size_of::<Seat>() + tree.slots.capacity() * size_of::<Slot>();
         let each = bytes.div_ceil(members as usize);
@@ -128,4 +128,7 @@ fn degree_and_depth_see_a_shape_that_is_broken() {
     // The fan-outs the wrong way round: three below a place that may have two, and a tree that is too flat.
     tree.shape = Shape { wide: FanOut(2), narrow: FanOut(3), boundary: Place(3), target: FanOut(3) };
     assert!(!rules::degree(&tree) && !rules::depth(&tree));
+    // And one that is too deep for a complete tree of three.
+    tree.shape.boundary = Place(20);
+    assert!(!rules::depth(&tree));
 }

@@ -178,5 +178,7 @@ impl Reference {
             }
         }
         self.links = links;
+        let given = u32::try_from(self.stamps.len()).expect("few");
+        assert_eq!(tree.stamps_left(), u32::MAX - given, "a stamp was drawn for nothing");
     }
 }
