@@ -90,6 +90,54 @@ pub enum Bug {
     EndNotFenced,
     /// A stop leaves alone what has not reported yet.
     StopSparesStarting,
+    /// The controller does not tell one of those whose neighbour has changed.
+    NeighbourNotTold,
+    /// The controller keeps its record of a member that is gone.
+    RecordKept,
+    /// The controller takes whoever names a slot for the member that has it now.
+    StrangerHeard,
+    /// The controller tells everybody of every change.
+    EverybodyTold,
+    /// A new root goes on in the term of the one before.
+    TermKept,
+    /// The controller's roster keeps a member that was declared dead.
+    RosterKeepsDead,
+    /// A member that was declared dead is not told so.
+    FencedNotTold,
+    /// The controller does not hear the answer to a probe.
+    AnswerIgnored,
+    /// A member takes an older assignment after a newer one.
+    OldAssignmentTaken,
+    /// A member goes on with a child that it is not assigned any more.
+    StaleChildKept,
+    /// A member takes frames on a link that it is not assigned.
+    StaleFrameTaken,
+    /// A member keeps rounds that nobody needs.
+    RoundsNotFreed,
+    /// A child asks for a round from its start though it has half of it.
+    ResumeFromStart,
+    /// A member goes on with what a replaced root says.
+    OldTermTaken,
+    /// A round goes on with the pieces of another that had its number.
+    TermsMixed,
+    /// A member takes a piece that it has once more.
+    PieceTwice,
+    /// A member delivers rounds that it is not in.
+    OutsiderDelivers,
+    /// A member reports though a child of it has not.
+    ReportedEarly,
+    /// A new root goes on before everybody has reported.
+    HalfReportEnough,
+    /// A round is let go before everybody has it.
+    FloorTooEarly,
+    /// The root numbers more rounds than the window allows.
+    WindowIgnored,
+    /// A root takes what a member sends that was declared dead.
+    DepartedHeard,
+    /// A root numbers a broadcast again that it has numbered.
+    RepeatNumbered,
+    /// A sender gives its broadcast to a new root before it knows what goes on.
+    ResubmitsEarly,
 }
 
 /// Which seeded bug is on: at most one.

@@ -54,6 +54,14 @@ id!(
     Place(u32)
 );
 id!(
+    /// A broadcast or reduce of a channel, in the order in which members see them, from 1.
+    Round(u64)
+);
+id!(
+    /// Which of its own broadcasts a member means, from 1.
+    Sequence(u32)
+);
+id!(
     /// How many children a place may have, at least 1.
     FanOut(u32)
 );

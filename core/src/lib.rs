@@ -11,6 +11,8 @@
 //! | [`lease`] | who works on which block of the data, and when a pass is over |
 //! | [`worker`] | what one worker does next, what it sends again, when it gives up |
 //! | [`fleet`] | which incarnation of a process may live in a slot, and when it is started again |
+//! | [`controller`] | who is in a channel, who sits where in its tree, and who is dead |
+//! | [`member`] | one member's links, and the broadcasts that run over them |
 //! | [`tree`] | who sits where in a channel, and who must be told when that changes |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -29,10 +31,13 @@ extern crate alloc;
 
 pub mod bounded;
 pub mod bug;
+pub mod channel;
+pub mod controller;
 pub mod fleet;
 pub mod ids;
 pub mod lease;
 pub mod machine;
+pub mod member;
 pub mod rule;
 pub mod store;
 pub mod tree;

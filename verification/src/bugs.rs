@@ -10,11 +10,12 @@ use std::time::{Duration, Instant};
 
 use cirrus_core::bug::Bug;
 use cirrus_core::rule::RuleName;
-use cirrus_core::{fleet, lease, store, worker};
+use cirrus_core::{controller, fleet, lease, member, store, worker};
 
 use crate::check::Failure;
 use crate::rules::{j1, p1, p2, p3, p4, p5};
 use crate::worlds;
+use crate::zip::rules as zip;
 
 /// A bug and what must catch it.
 #[derive(Clone, Copy, Debug)]
@@ -75,6 +76,30 @@ pub const ALL: &[Seeded] = &[
     seeded(Bug::GivesUpLate, fleet::rules::BOUNDED, "fleet"),
     seeded(Bug::EndNotFenced, fleet::rules::ENDED_FENCED, "fleet"),
     seeded(Bug::StopSparesStarting, fleet::rules::STOP_KILLS, "fleet"),
+    seeded(Bug::NeighbourNotTold, controller::rules::TOLD, "controller"),
+    seeded(Bug::EverybodyTold, controller::rules::LOCAL, "zip-reshape"),
+    seeded(Bug::RecordKept, controller::rules::SPANNING, "controller"),
+    seeded(Bug::TermKept, controller::rules::TERM_NEW, "controller"),
+    seeded(Bug::RosterKeepsDead, controller::rules::ROSTER_EXACT, "controller"),
+    seeded(Bug::StrangerHeard, controller::rules::STRANGERS_UNHEARD, "controller"),
+    seeded(Bug::FencedNotTold, controller::rules::FENCED_TOLD, "controller"),
+    seeded(Bug::AnswerIgnored, controller::rules::ONLY_SILENCE, "controller"),
+    seeded(Bug::OldAssignmentTaken, member::rules::NEWEST, "member"),
+    seeded(Bug::StaleChildKept, member::rules::AS_ASSIGNED, "zip-leaves"),
+    seeded(Bug::StaleFrameTaken, member::rules::STRANGERS_UNHEARD, "member"),
+    seeded(Bug::RoundsNotFreed, member::rules::BOUNDED, "zip-calm"),
+    seeded(Bug::ResumeFromStart, member::rules::RESUMED, "zip-breaks"),
+    seeded(Bug::OldTermTaken, member::rules::OLD_TERM_UNHEARD, "member"),
+    seeded(Bug::TermsMixed, zip::ENDS.name, "zip-roots"),
+    seeded(Bug::PieceTwice, zip::EXACT.name, "zip-inner"),
+    seeded(Bug::OutsiderDelivers, member::rules::INSIDERS, "zip-joins"),
+    seeded(Bug::ReportedEarly, member::rules::REPORT_WHOLE, "zip-inner"),
+    seeded(Bug::HalfReportEnough, member::rules::CARRIED_WHOLE, "zip-flux"),
+    seeded(Bug::FloorTooEarly, member::rules::FLOOR_WHOLE, "zip-calm"),
+    seeded(Bug::WindowIgnored, member::rules::WINDOW, "zip-calm"),
+    seeded(Bug::DepartedHeard, member::rules::DEPARTED_UNHEARD, "zip-suspect"),
+    seeded(Bug::RepeatNumbered, member::rules::NUMBERED_ONCE, "zip-away"),
+    seeded(Bug::ResubmitsEarly, member::rules::OFFERED_NEW, "zip-inner"),
 ];
 
 /// What comes of a bug, if no machine's own rule stops it first: each promise of a whole cluster, the bug that
@@ -91,6 +116,11 @@ pub const CONSEQUENCES: &[Seeded] = &[
     seeded(Bug::PassEndsEarly, p5::RESULT_WHOLE.name, "job-bsp"),
     seeded(Bug::RelaunchBeforeExit, j1::ONE_PROCESS.name, "job-suspect"),
     seeded(Bug::FencedAccepted, j1::STORE_ONE_LIFE.name, "job-crash"),
+    seeded(Bug::StaleChildKept, zip::AGREED.name, "zip-leaves"),
+    seeded(Bug::FencedNotTold, zip::FENCED_KNOWS.name, "zip-suspect"),
+    seeded(Bug::FloorTooEarly, zip::ALL_HAVE.name, "zip-crash"),
+    seeded(Bug::RepeatNumbered, zip::ONCE.name, "zip-away"),
+    seeded(Bug::RosterKeepsDead, zip::ENDS.name, "zip-crash"),
 ];
 
 /// What became of a hunt.

@@ -3,6 +3,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`cluster`] | a whole job in one value: machines, links, disks, faults |
+//! | [`zip`] | a whole channel in one value |
 //! | [`pool`] | one machine that is fed anything |
 //! | [`rules`] | promises that only several machines together show |
 //! | [`worlds`] | what is explored, and how large it is |
@@ -23,3 +24,4 @@ pub mod simulator;
 pub mod system;
 pub mod tally;
 pub mod worlds;
+pub mod zip;

@@ -31,7 +31,10 @@ enum Command {
         world: Option<String>,
     },
     /// Switches deliberate bugs on, one after the other; each must be caught by the rule that it names.
-    Bugs,
+    Bugs {
+        /// Only this one.
+        bug: Option<String>,
+    },
     /// Simulates jobs with many workers, virtual time and seeded faults.
     Simulate {
         /// Decides everything. The same seed is the same run.
@@ -57,7 +60,7 @@ enum Command {
 fn main() -> ExitCode {
     let held = match Arguments::parse().command {
         Command::Check { world } => command::check::run(world.as_deref()),
-        Command::Bugs => command::bugs::run(),
+        Command::Bugs { bug } => command::bugs::run(bug.as_deref()),
         Command::Simulate { seed, steps, seeds } => command::simulate::run(seed, steps, seeds),
         Command::Explore { world, address } => command::check::explore(&world, &address),
     };

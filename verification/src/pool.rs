@@ -22,6 +22,8 @@ pub struct Pool<M: Ruled> {
     pub config: M::Config,
     /// The events.
     pub events: Vec<M::Event>,
+    /// The machine before anything has happened to it.
+    pub new: fn() -> M,
     /// Events that are taken before anything else.
     pub first: Vec<M::Event>,
     /// States behind which nothing more is tried, to keep counters small.
@@ -39,6 +41,7 @@ where
             part: self.part,
             config: self.config.clone(),
             events: self.events.clone(),
+            new: self.new,
             first: self.first.clone(),
             far: self.far,
             witnesses: self.witnesses,
@@ -55,10 +58,10 @@ pub struct Fed<M> {
     pub broken: Vec<Broken>,
 }
 
-impl<M: Ruled + Default> Pool<M> {
+impl<M: Ruled> Pool<M> {
     /// The machine after the events that come first.
     pub fn begin(&self, tally: &mut Tally) -> Fed<M> {
-        let mut fed = Fed { machine: Arc::default(), broken: Vec::new() };
+        let mut fed = Fed { machine: Arc::new((self.new)()), broken: Vec::new() };
         for event in &self.first {
             self.feed(&mut fed, event, Some(tally));
         }
@@ -81,7 +84,7 @@ impl<M: Ruled + Default> Pool<M> {
 
 impl<M> System for Pool<M>
 where
-    M: Ruled + Default + Send + Sync,
+    M: Ruled + Send + Sync,
     M::Event: Send + Sync,
     M::Config: Debug + Send + Sync,
 {

@@ -3,14 +3,17 @@
 //! Whoever drives machines (the model checker, the simulator, a fuzzer) reports every step here. A rule that
 //! never answered `Holds` in a run that should exercise it has checked nothing, and fails that run.
 
+use cirrus_core::controller::Channel;
 use cirrus_core::fleet::Fleet;
 use cirrus_core::lease::Leases;
+use cirrus_core::member::Member;
 use cirrus_core::rule::{RuleName, Ruled, Step, Verdict, check_step};
 use cirrus_core::store::Store;
 use cirrus_core::worker::Worker;
 
 use crate::cluster::Payload;
 use crate::rules;
+use crate::zip;
 
 /// Whose rules.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -23,13 +26,28 @@ pub enum Part {
     Fleet,
     /// The worker's.
     Worker,
-    /// Those that only several machines together show.
+    /// Those that only several machines of a job together show.
     Cluster,
+    /// The controller's, of a channel.
+    Controller,
+    /// A channel's member's.
+    Member,
+    /// Those that only a whole channel shows.
+    Mesh,
 }
 
 impl Part {
     /// All of them, in order.
-    pub const ALL: [Self; 5] = [Self::Store, Self::Leases, Self::Fleet, Self::Worker, Self::Cluster];
+    pub const ALL: [Self; 8] = [
+        Self::Store,
+        Self::Leases,
+        Self::Fleet,
+        Self::Worker,
+        Self::Cluster,
+        Self::Controller,
+        Self::Member,
+        Self::Mesh,
+    ];
 
     /// The names of its rules, in the order in which they are asked.
     #[must_use]
@@ -40,6 +58,9 @@ impl Part {
             Self::Fleet => names::<Fleet>(),
             Self::Worker => names::<Worker<Payload>>(),
             Self::Cluster => rules::RULES.iter().map(|rule| rule.name).collect(),
+            Self::Controller => names::<Channel<zip::Address>>(),
+            Self::Member => names::<Member<zip::Address, zip::Piece>>(),
+            Self::Mesh => zip::RULES.iter().map(|rule| rule.name).collect(),
         }
     }
 
@@ -52,6 +73,9 @@ impl Part {
             Self::Fleet => "fleet",
             Self::Worker => "worker",
             Self::Cluster => "cluster",
+            Self::Controller => "control",
+            Self::Member => "member",
+            Self::Mesh => "channel",
         }
     }
 }
@@ -85,7 +109,7 @@ pub struct Count {
 /// The answers of all rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tally {
-    counts: [Vec<Count>; 5],
+    counts: [Vec<Count>; Part::ALL.len()],
 }
 
 impl Default for Tally {

@@ -2,12 +2,19 @@
 
 use cirrus_verification::bugs::{ALL, CONSEQUENCES, Hunt, Seeded};
 
-pub(crate) fn run() -> Result<(), String> {
+pub(crate) fn run(bug: Option<&str>) -> Result<(), String> {
+    let chosen = |all: &[Seeded]| -> Vec<Seeded> {
+        all.iter().filter(|it| bug.is_none_or(|bug| format!("{:?}", it.bug) == bug)).copied().collect()
+    };
+    let (bugs, consequences) = (chosen(ALL), chosen(CONSEQUENCES));
+    if bugs.is_empty() {
+        return Err(format!("there is no bug '{}'; `verify bugs` lists them", bug.unwrap_or_default()));
+    }
     let mut faults = Vec::new();
-    let caught = table("bug", ALL, Seeded::hunt, &mut faults)?;
-    println!("{} bugs, {caught} caught by the rule they name\n", ALL.len());
-    let caught = table("consequence of", CONSEQUENCES, Seeded::hunt_alone, &mut faults)?;
-    println!("{} consequences, {caught} caught by a rule over the whole cluster", CONSEQUENCES.len());
+    let caught = table("bug", &bugs, Seeded::hunt, &mut faults)?;
+    println!("{} bugs, {caught} caught by the rule they name\n", bugs.len());
+    let caught = table("consequence of", &consequences, Seeded::hunt_alone, &mut faults)?;
+    println!("{} consequences, {caught} caught by a rule over the whole", consequences.len());
     if faults.is_empty() { Ok(()) } else { Err(faults.join("\nerror: ")) }
 }
 

@@ -27,7 +27,15 @@ fn pool(bugs: Bugs) -> Pool<Fleet> {
     }
     let config = Config { slots: 2, failures_max: 2, pause: Millis(100), pause_max: Millis(150), bugs };
     let far = |fleet: &Fleet| fleet.slots.iter().any(|(_, slot)| slot.incarnation.0 > LIVES);
-    Pool { part: Part::Fleet, config, events, first: Vec::new(), far, witnesses: WITNESSES }
+    Pool {
+        part: Part::Fleet,
+        config,
+        events,
+        new: Default::default,
+        first: Vec::new(),
+        far,
+        witnesses: WITNESSES,
+    }
 }
 
 fn any(fed: &Fed<Fleet>, phase: Phase) -> bool {

@@ -1,6 +1,6 @@
 //! Few ids, so that they collide.
 
-use cirrus_core::ids::{BlockId, GradientName, Incarnation, Pass, WorkerId};
+use cirrus_core::ids::{BlockId, ControllerEpoch, GradientName, Incarnation, Pass, Stamp, WorkerId};
 use cirrus_core::store::Sender;
 
 /// A life of a slot.
@@ -16,4 +16,9 @@ pub(super) fn block(block: u32) -> BlockId {
 /// A gradient of a whole block.
 pub(super) fn name(pass: u32, number: u32) -> GradientName {
     GradientName { pass: Pass(pass), block: block(number), part: 0 }
+}
+
+/// A stamp of the controller's first life.
+pub(super) fn stamp(serial: u32) -> Stamp {
+    Stamp { epoch: ControllerEpoch(1), serial }
 }

@@ -32,7 +32,15 @@ fn pool(blocks: u32, bugs: Bugs) -> Pool<Leases> {
     }
     let config =
         Config { blocks_max: blocks, workers_max: 2, held_max: 2, passes: 2, lease: Millis(10_000), bugs };
-    Pool { part: Part::Leases, config, events, first: Vec::new(), far: |_| false, witnesses: WITNESSES }
+    Pool {
+        part: Part::Leases,
+        config,
+        events,
+        new: Default::default,
+        first: Vec::new(),
+        far: |_| false,
+        witnesses: WITNESSES,
+    }
 }
 
 const WITNESSES: &[Witness<Fed<Leases>>] = &[

@@ -3,12 +3,15 @@
 //! A world is small on purpose; many small ones with two or three faults each see more than a large one. Each
 //! names its witnesses, and the number of its states and its depth, so that a change of either is seen in review.
 
+mod controller;
 mod fleet;
 mod ids;
 pub(crate) mod job;
 mod lease;
+mod member;
 mod store;
 mod worker;
+pub(crate) mod zip;
 
 use cirrus_core::bug::{Bug, Bugs};
 use cirrus_core::rule::RuleName;
@@ -46,10 +49,19 @@ pub struct World {
 /// All worlds.
 #[must_use]
 pub fn all() -> Vec<World> {
-    [store::worlds(), lease::worlds(), fleet::worlds(), worker::worlds(), job::worlds()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        store::worlds(),
+        lease::worlds(),
+        fleet::worlds(),
+        worker::worlds(),
+        job::worlds(),
+        controller::worlds(),
+        member::worlds(),
+        zip::worlds(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 impl World {

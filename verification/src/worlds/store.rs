@@ -63,6 +63,7 @@ fn sessions(staleness: Staleness, bugs: Bugs) -> Pool<Machine> {
     events.extend([1, 2].map(|count| Event::Applied(version(count))));
     events.push(Event::ClosePass { epoch: EPOCH, pass: Pass(0) });
     Pool {
+        new: Default::default,
         part: Part::Store,
         config: config(staleness, bugs),
         events,
@@ -134,7 +135,15 @@ fn disk(bugs: Bugs) -> Pool<Machine> {
     let mut config = config(Staleness::Asynchronous, bugs);
     config.applying_max = 2;
     config.callers_max = 2;
-    Pool { part: Part::Store, config, events, first: served(), far: |_| false, witnesses: DISK }
+    Pool {
+        part: Part::Store,
+        config,
+        events,
+        new: Default::default,
+        first: served(),
+        far: |_| false,
+        witnesses: DISK,
+    }
 }
 
 const DISK: &[Witness<Fed<Machine>>] = &[
@@ -170,7 +179,15 @@ fn start(bugs: Bugs) -> Pool<Machine> {
     events.push(Event::Open { from: ids::sender(0, 1), call: CallId(1) });
     events.push(Event::SnapshotWanted { call: CallId(1) });
     let config = config(Staleness::Asynchronous, bugs);
-    Pool { part: Part::Store, config, events, first: Vec::new(), far: |_| false, witnesses: START }
+    Pool {
+        part: Part::Store,
+        config,
+        events,
+        new: Default::default,
+        first: Vec::new(),
+        far: |_| false,
+        witnesses: START,
+    }
 }
 
 const START: &[Witness<Fed<Machine>>] = &[

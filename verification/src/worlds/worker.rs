@@ -39,7 +39,15 @@ fn pool(window: u32, bugs: Bugs) -> Pool<Machine> {
     events.push(Event::Refused { call: CallId(0), reason: Reason::Fenced });
     let config = Config { window, held: 2, reconnect: Millis(100), reconnects_max: 1, bugs };
     let far = |worker: &Machine| worker.last_call.0 > CALLS;
-    Pool { part: Part::Worker, config, events, first: Vec::new(), far, witnesses: WITNESSES }
+    Pool {
+        part: Part::Worker,
+        config,
+        events,
+        new: Default::default,
+        first: Vec::new(),
+        far,
+        witnesses: WITNESSES,
+    }
 }
 
 fn ends(fed: &Fed<Machine>, end: End) -> bool {

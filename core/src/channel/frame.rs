@@ -1,0 +1,144 @@
+//! Frames between members: on the links of the tree, and from a sender to the root.
+
+use alloc::vec::Vec;
+
+use super::Census;
+use crate::ids::{MemberId, Round, Sequence, Stamp, Term};
+
+/// A round, for ever: the number alone may be given again by a root that did not know of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RoundId {
+    /// The term in which it was begun.
+    pub term: Term,
+    /// Its number.
+    pub round: Round,
+}
+
+/// Whose broadcast it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Origin {
+    /// The sender.
+    pub member: MemberId,
+    /// Which of its broadcasts.
+    pub sequence: Sequence,
+}
+
+/// What is known of a round before its bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Head {
+    /// Which round.
+    pub id: RoundId,
+    /// Who is in it: the members whose stamp is not above this one.
+    pub cut: Stamp,
+    /// Whose it is; `None` for a round of which nothing but its number was left.
+    pub origin: Option<Origin>,
+}
+
+/// A part of a round's payload.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Piece<P> {
+    /// Bytes, and whether they are the last.
+    Part(P, bool),
+    /// There will be no more: the round is aborted for everybody.
+    Void,
+}
+
+/// A piece with its place.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Chunk<P> {
+    /// The term that both ends of the link are in.
+    pub term: Term,
+    /// Its round.
+    pub head: Head,
+    /// Which piece of it, from 0.
+    pub index: u32,
+    /// The bytes.
+    pub piece: Piece<P>,
+}
+
+/// How the term stands, from the root down to everybody. Only the newest counts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Sync<A> {
+    /// The term.
+    pub term: Term,
+    /// Where its root listens to those who have something to send.
+    pub root: A,
+    /// Who is counted: members whose stamp is not above this one.
+    pub cut: Stamp,
+    /// Everybody has these rounds; nobody need keep them.
+    pub floor: Round,
+    /// Once the root knows what everybody has: the last round of earlier terms that goes on. What lies behind it and
+    /// was not finished is void.
+    pub carried: Option<Round>,
+}
+
+/// What the members below a link have together. Only the newest counts.
+///
+/// It is sent when all children that a member was assigned have reported, and is made of their reports and its own
+/// state. What it says of a member stays true whatever comes later: that is why sums made at different times, over a
+/// tree in motion, can be trusted as soon as they count everybody.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Report {
+    /// The term.
+    pub term: Term,
+    /// Who is counted.
+    pub cut: Stamp,
+    /// Those who are in this term, and refuse what an earlier root says.
+    pub synced: Census,
+    /// The last round of which one of them has a complete copy, and all before it.
+    pub best: Round,
+    /// The last round of which one of them has seen anything.
+    pub seen: Round,
+    /// The rounds up to here are everybody's.
+    pub floor: Round,
+    /// Those who have the first round above the floor, the second, and so on.
+    pub done: Vec<Census>,
+}
+
+/// From where on a child needs its parent's rounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Resume {
+    /// The term that the child is in.
+    pub term: Term,
+    /// The last round that it has, with all before it.
+    pub position: Round,
+    /// The round behind that, and how many pieces of it there are.
+    pub partial: Option<(RoundId, u32)>,
+}
+
+/// What travels on a link of the tree.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Frame<A, P> {
+    /// Up: the child is there. The link that it names is how the parent knows it.
+    Attach,
+    /// Up: send what follows.
+    Resume(Resume),
+    /// Up: this is what we have.
+    Report(Report),
+    /// Down: this is how the term stands.
+    Sync(Sync<A>),
+    /// Down: a piece of a round. Up: the same, where the parent has asked for it.
+    Chunk(Chunk<P>),
+    /// Down: send up what you have from this round on.
+    Pull {
+        /// The term.
+        term: Term,
+        /// The first round that the parent lacks.
+        from: Round,
+    },
+}
+
+/// A piece on its way from a sender to the root.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Submit<P> {
+    /// The term in which the receiver is the root.
+    pub term: Term,
+    /// Which of the sender's broadcasts.
+    pub sequence: Sequence,
+    /// Which piece of it, from 0.
+    pub index: u32,
+    /// The bytes.
+    pub payload: P,
+    /// Whether they are the last.
+    pub last: bool,
+}

@@ -1,0 +1,100 @@
+//! What travels in a channel: between the controller and a member, and between two members.
+//!
+//! ```text
+//!            Assign, Probe, Fenced, Released                 Sync, Chunk, Pull
+//!  controller ------------------------------> member   parent -----------------> child
+//!             <------------------------------                 <-----------------
+//!            Hello, Report, Answer, Leave, Noted             Attach, Report, Chunk
+//! ```
+//!
+//! Everything from the controller is absolute: a newer word replaces all older ones, so that one lost with its
+//! connection needs no trace, and one that comes twice changes nothing.
+
+mod census;
+mod frame;
+
+use alloc::vec::Vec;
+
+use crate::ids::{AssignmentVersion, LinkId, MemberId, Place, Stamp, Term};
+use crate::tree::Edge;
+
+pub use census::Census;
+pub use frame::{Chunk, Frame, Head, Origin, Piece, Report, Resume, RoundId, Submit, Sync};
+
+/// Who is counted: the members whose stamp is not above a bound, and what they add up to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cut {
+    /// The newest stamp that counts. Members that joined later wait for a later cut.
+    pub until: Stamp,
+    /// The living members up to there.
+    pub census: Census,
+}
+
+/// What a root has to know of its channel's membership.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Roster {
+    /// Its reign.
+    pub term: Term,
+    /// All the living.
+    pub all: Cut,
+    /// Who has departed since the root last took note, and in which version.
+    pub departed: Vec<(AssignmentVersion, MemberId)>,
+}
+
+/// Where a member sits, and who is next to it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Assign<A> {
+    /// A newer one replaces an older one, whole.
+    pub version: AssignmentVersion,
+    /// The member's place.
+    pub place: Place,
+    /// Its parent and how to reach it; `None` for the root.
+    pub parent: Option<Parent<A>>,
+    /// Its children, who will call.
+    pub children: Vec<Edge>,
+    /// For the root.
+    pub roster: Option<Roster>,
+}
+
+/// The upper end of a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Parent<A> {
+    /// Who, over which link.
+    pub edge: Edge,
+    /// Where it listens.
+    pub address: A,
+}
+
+/// Which probe of a member it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ProbeId(pub Stamp);
+
+/// What the controller says to a member.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ToMember<A> {
+    /// You are this member of the channel.
+    Welcome(MemberId),
+    /// You sit here.
+    Assign(Assign<A>),
+    /// Are you there? Answer at once.
+    Probe(ProbeId),
+    /// You were declared dead: what you hold of this channel binds nobody, and you may join anew.
+    Fenced,
+    /// You have left.
+    Released,
+}
+
+/// What a member says to the controller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ToController {
+    /// It has called again, and this is the newest assignment that it has.
+    Hello(AssignmentVersion),
+    /// The other end of this link cannot be reached.
+    Report(LinkId),
+    /// It is there.
+    Answer(ProbeId),
+    /// It wants to leave, and is done with everything it had begun.
+    Leave,
+    /// A root has taken note of who had departed by this version.
+    Noted(AssignmentVersion),
+}

@@ -1,0 +1,423 @@
+//! One channel as its controller sees it: who is in it, who sits where, and who is dead.
+//!
+//! It keeps the [`Tree`] whole and tells every member that a change concerns its new [`Assign`]ment, and nobody
+//! else; the root is told of every change, since it must know whom a round has to reach. It is never asked during a
+//! round. A member is dead when the controller says so, and only then: whoever misses a neighbour reports it, the
+//! controller probes the accused, and silence is death. From then on the member is *fenced*: it has no links any
+//! more, and is told so if it should live after all.
+//!
+//! ```text
+//!  neighbour          controller            accused        survivors
+//!      | Report(link) --> | Probe ------------> |               |
+//!      |                  | <------- Answer     |   it lives    |
+//!      |                  |       or silence    |               |
+//!      |                  | Fenced -----------> |               |
+//!      |                  | Assign --------------------------> at most F+3, and the root
+//! ```
+
+pub mod rules;
+
+use alloc::vec::Vec;
+use core::fmt::Debug;
+use core::hash::Hash;
+
+use crate::bug::{Bug, Bugs};
+use crate::channel::{Assign, Census, Cut, Parent, ProbeId, Roster, ToController, ToMember};
+use crate::ids::{AssignmentVersion, CallId, ControllerEpoch, FanOut, LinkId, MemberId, Millis, Term};
+use crate::machine::{Effects, Machine};
+use crate::tree::Tree;
+
+/// Limits and time-outs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// No more members than this.
+    pub members_max: u32,
+    /// How long a probed member may take to answer.
+    pub probe: Millis,
+    /// How long after each step of a change of fan-out the next one follows.
+    pub reshape: Millis,
+    /// Seeded bugs.
+    pub bugs: Bugs,
+}
+
+/// What can happen to a channel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Event<A> {
+    /// Somebody wants to join.
+    Join {
+        /// Names the request in the answer.
+        call: CallId,
+        /// Where the newcomer listens.
+        address: A,
+    },
+    /// A member says something.
+    From {
+        /// Who.
+        member: MemberId,
+        /// What.
+        message: ToController,
+    },
+    /// A member's lease ran out, or its machine's daemon misses it.
+    Suspected(MemberId),
+    /// The fan-out shall be this from now on.
+    Reshape(FanOut),
+    /// A timer fired.
+    Timer(Timer),
+}
+
+/// What a channel asks its shell to do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Effect<A> {
+    /// The connection of this call is that of this member from now on.
+    Accept {
+        /// The request to join.
+        call: CallId,
+        /// Who it is.
+        member: MemberId,
+    },
+    /// The request to join is refused; nothing has changed.
+    Refuse {
+        /// The request to join.
+        call: CallId,
+        /// Why.
+        reason: Refusal,
+    },
+    /// Say this to a member. What finds no connection is lost: a member that calls again is told anew.
+    Send {
+        /// To whom.
+        to: MemberId,
+        /// What.
+        message: ToMember<A>,
+    },
+    /// Fire this timer after this long.
+    SetTimer {
+        /// Which.
+        timer: Timer,
+        /// How long.
+        after: Millis,
+    },
+    /// Never mind this timer.
+    ClearTimer(Timer),
+}
+
+/// Why somebody may not join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// The channel has as many members as it may.
+    Full,
+    /// This life of the controller has given all its ids.
+    IdsExhausted,
+}
+
+/// A channel's timers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Timer {
+    /// The answer to a probe is due.
+    Probe(MemberId, ProbeId),
+    /// The next step of a change of fan-out is due.
+    Reshape,
+}
+
+/// What the controller keeps of a member beside its place in the tree.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Record<A> {
+    /// Who.
+    pub member: MemberId,
+    /// Where it listens.
+    pub address: A,
+    /// Its newest assignment.
+    pub version: AssignmentVersion,
+    /// The probe that it has not answered yet.
+    pub probe: Option<ProbeId>,
+}
+
+/// The time in which one member is the root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Reign {
+    /// The root.
+    pub root: MemberId,
+    /// The stamp of its first assignment as such.
+    pub term: Term,
+}
+
+/// A channel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Channel<A> {
+    /// Who sits where.
+    pub tree: Tree,
+    /// By slot; as long as the tree's table.
+    pub records: Vec<Option<Record<A>>>,
+    /// Who is the root, and in which term.
+    pub reign: Option<Reign>,
+    /// All members.
+    pub all: Cut,
+    /// Who has departed in this term and since when, until the root has taken note.
+    pub departed: Vec<(AssignmentVersion, MemberId)>,
+}
+
+impl<A: Clone + Debug + Eq + Hash> Machine for Channel<A> {
+    type Event = Event<A>;
+    type Effect = Effect<A>;
+    type Config = Config;
+
+    fn step(&mut self, config: &Config, event: Event<A>, out: &mut impl Effects<Effect<A>>) {
+        match event {
+            Event::Join { call, address } => self.join(config, call, address, out),
+            Event::From { member, message } => self.from(config, member, message, out),
+            Event::Suspected(member) => self.probe(config, member, out),
+            Event::Reshape(fan_out) => self.reshape(config, fan_out, out),
+            Event::Timer(Timer::Probe(member, probe)) => self.silent(config, member, probe, out),
+            Event::Timer(Timer::Reshape) => self.reshape_step(config, out),
+        }
+    }
+}
+
+impl<A: Clone + Debug + Eq + Hash> Channel<A> {
+    /// A channel without members.
+    #[must_use]
+    pub fn new(epoch: ControllerEpoch, fan_out: FanOut) -> Self {
+        Self {
+            tree: Tree::new(epoch, fan_out),
+            records: Vec::new(),
+            reign: None,
+            all: Cut::default(),
+            departed: Vec::new(),
+        }
+    }
+
+    /// What is kept of a member; `None` if it is not in the channel (any more).
+    #[must_use]
+    pub fn record(&self, member: MemberId) -> Option<&Record<A>> {
+        let record = self.records.get(member.slot as usize)?.as_ref()?;
+        (record.member == member).then_some(record)
+    }
+
+    fn record_mut(&mut self, member: MemberId) -> Option<&mut Record<A>> {
+        let record = self.records.get_mut(member.slot as usize)?.as_mut()?;
+        (record.member == member).then_some(record)
+    }
+
+    /// A member's newest assignment.
+    #[must_use]
+    pub fn assign(&self, member: MemberId) -> Option<Assign<A>> {
+        let record = self.record(member)?;
+        let assignment = self.tree.assignment(member)?;
+        let parent = assignment.parent.and_then(|edge| {
+            let address = self.record(edge.member)?.address.clone();
+            Some(Parent { edge, address })
+        });
+        let reign = self.reign.filter(|reign| reign.root == member);
+        let roster =
+            reign.map(|reign| Roster { term: reign.term, all: self.all, departed: self.departed.clone() });
+        Some(Assign {
+            version: record.version,
+            place: assignment.place,
+            parent,
+            children: assignment.children,
+            roster,
+        })
+    }
+
+    fn join(&mut self, config: &Config, call: CallId, address: A, out: &mut impl Effects<Effect<A>>) {
+        if self.tree.len() >= config.members_max {
+            return out.push(Effect::Refuse { call, reason: Refusal::Full });
+        }
+        let mut told = Vec::new();
+        let joined = self.tree.join(&mut told);
+        let Some(member) = joined else {
+            return out.push(Effect::Refuse { call, reason: Refusal::IdsExhausted });
+        };
+        let slot = member.slot as usize;
+        if self.records.len() <= slot {
+            self.records.resize(slot.saturating_add(1), None);
+        }
+        if let Some(record) = self.records.get_mut(slot) {
+            *record = Some(Record { member, address, version: AssignmentVersion::default(), probe: None });
+        }
+        self.all = Cut { until: member.stamp, census: self.all.census.plus(Census::of(member)) };
+        out.push(Effect::Accept { call, member });
+        out.push(Effect::Send { to: member, message: ToMember::Welcome(member) });
+        self.tell(config, told, None, out);
+    }
+
+    fn from(
+        &mut self,
+        config: &Config,
+        member: MemberId,
+        message: ToController,
+        out: &mut impl Effects<Effect<A>>,
+    ) {
+        let by_slot = self.records.get(member.slot as usize).and_then(Option::as_ref);
+        let record = by_slot.filter(|it| it.member == member || config.bugs.has(Bug::StrangerHeard));
+        let Some(record) = record else {
+            // M2: it left or was fenced, whatever it says; what it missed then, it is told now.
+            if matches!(message, ToController::Hello(_)) {
+                out.push(Effect::Send { to: member, message: ToMember::Fenced });
+            }
+            return;
+        };
+        let member = record.member;
+        match message {
+            ToController::Hello(version) => {
+                if version < record.version
+                    && let Some(assign) = self.assign(member)
+                {
+                    out.push(Effect::Send { to: member, message: ToMember::Assign(assign) });
+                }
+                // It might have missed that too.
+                if let Some(probe) = self.record(member).and_then(|record| record.probe) {
+                    out.push(Effect::Send { to: member, message: ToMember::Probe(probe) });
+                }
+            }
+            ToController::Report(link) => {
+                // A link that is not the member's any more was replaced meanwhile.
+                if let Some(accused) = self.other_end(member, link) {
+                    self.probe(config, accused, out);
+                }
+            }
+            ToController::Answer(probe) => self.answered(config, member, probe, out),
+            ToController::Leave => {
+                self.depart(config, member, out);
+                out.push(Effect::Send { to: member, message: ToMember::Released });
+            }
+            ToController::Noted(version) => {
+                if self.reign.is_some_and(|reign| reign.root == member) {
+                    self.departed.retain(|(since, _)| *since > version);
+                }
+            }
+        }
+    }
+
+    fn other_end(&self, member: MemberId, link: LinkId) -> Option<MemberId> {
+        let parent = self.tree.parent(member).into_iter();
+        let edge = parent.chain(self.tree.children(member)).find(|edge| edge.link == link)?;
+        Some(edge.member)
+    }
+
+    fn probe(&mut self, config: &Config, member: MemberId, out: &mut impl Effects<Effect<A>>) {
+        if self.record(member).is_none_or(|record| record.probe.is_some()) {
+            return; // It is gone, or is being probed.
+        }
+        let Some(probe) = self.tree.stamp().map(ProbeId) else { return };
+        if let Some(record) = self.record_mut(member) {
+            record.probe = Some(probe);
+        }
+        out.push(Effect::Send { to: member, message: ToMember::Probe(probe) });
+        out.push(Effect::SetTimer { timer: Timer::Probe(member, probe), after: config.probe });
+    }
+
+    fn answered(
+        &mut self,
+        config: &Config,
+        member: MemberId,
+        probe: ProbeId,
+        out: &mut impl Effects<Effect<A>>,
+    ) {
+        if let Some(record) = self.record_mut(member)
+            && record.probe == Some(probe)
+            && !config.bugs.has(Bug::AnswerIgnored)
+        {
+            record.probe = None;
+            out.push(Effect::ClearTimer(Timer::Probe(member, probe)));
+        }
+    }
+
+    /// M3: silence is death.
+    fn silent(
+        &mut self,
+        config: &Config,
+        member: MemberId,
+        probe: ProbeId,
+        out: &mut impl Effects<Effect<A>>,
+    ) {
+        if self.record(member).is_none_or(|record| record.probe != Some(probe)) {
+            return; // It answered, or is gone: the timer was on its way.
+        }
+        self.depart(config, member, out);
+        if !config.bugs.has(Bug::FencedNotTold) {
+            out.push(Effect::Send { to: member, message: ToMember::Fenced });
+        }
+    }
+
+    /// Takes a member out, fills its hole and tells whom that concerns.
+    fn depart(&mut self, config: &Config, member: MemberId, out: &mut impl Effects<Effect<A>>) {
+        let mut told = Vec::new();
+        if !self.tree.leave(member, &mut told) {
+            return;
+        }
+        let record = match self.records.get_mut(member.slot as usize) {
+            Some(record) if config.bugs.has(Bug::RecordKept) => record.clone(),
+            Some(record) => record.take(),
+            None => None,
+        };
+        if let Some(probe) = record.and_then(|record| record.probe) {
+            out.push(Effect::ClearTimer(Timer::Probe(member, probe)));
+        }
+        if !config.bugs.has(Bug::RosterKeepsDead) {
+            self.all.census = self.all.census.minus(Census::of(member));
+        }
+        self.tell(config, told, Some(member), out);
+    }
+
+    fn reshape(&mut self, config: &Config, fan_out: FanOut, out: &mut impl Effects<Effect<A>>) {
+        if self.tree.reshape(fan_out) {
+            self.reshape_step(config, out);
+        }
+    }
+
+    /// Moves the boundary between the fan-outs by one place, and on when those whom that concerned had time to follow.
+    fn reshape_step(&mut self, config: &Config, out: &mut impl Effects<Effect<A>>) {
+        let mut told = Vec::new();
+        let more = self.tree.reshape_step(&mut told);
+        if !told.is_empty() {
+            self.tell(config, told, None, out);
+        }
+        if more {
+            out.push(Effect::SetTimer { timer: Timer::Reshape, after: config.reshape });
+        }
+    }
+
+    /// Sends their assignments to those who have a new one, and the roster to the root, who must know of every change.
+    fn tell(
+        &mut self,
+        config: &Config,
+        mut told: Vec<MemberId>,
+        departed: Option<MemberId>,
+        out: &mut impl Effects<Effect<A>>,
+    ) {
+        let Some(root) = self.tree.root() else {
+            self.reign = None;
+            return;
+        };
+        // A life's 2^32 stamps last for some hundred million changes; then nothing moves any more until a restart.
+        let Some(version) = self.tree.stamp().map(AssignmentVersion) else { return };
+        let reigns = self.reign.is_some_and(|reign| reign.root == root);
+        if reigns {
+            self.departed.extend(departed.map(|member| (version, member)));
+        } else {
+            let term = match self.reign {
+                Some(reign) if config.bugs.has(Bug::TermKept) => reign.term,
+                _ => Term(version.0),
+            };
+            self.reign = Some(Reign { root, term });
+            self.departed.clear();
+        }
+        if config.bugs.has(Bug::NeighbourNotTold) {
+            told.pop();
+        }
+        if config.bugs.has(Bug::EverybodyTold) {
+            told = self.tree.members().collect();
+        }
+        if !told.contains(&root) {
+            told.push(root);
+        }
+        for member in told {
+            if let Some(record) = self.record_mut(member) {
+                record.version = version;
+            }
+            if let Some(assign) = self.assign(member) {
+                out.push(Effect::Send { to: member, message: ToMember::Assign(assign) });
+            }
+        }
+    }
+}

@@ -1,0 +1,203 @@
+//! What a channel promises on the controller's side, as rules: T1 to T5, M2 and M3.
+
+use alloc::vec::Vec;
+use core::fmt::Debug;
+use core::hash::Hash;
+
+use super::{Channel, Config, Effect, Event, Timer};
+use crate::channel::{Census, ToController, ToMember};
+use crate::ids::MemberId;
+use crate::rule::{Rule, RuleName, Ruled, Step, StepRule, Verdict};
+use crate::tree;
+
+/// The members form one tree.
+pub const SPANNING: RuleName = RuleName { promise: "T1", name: "the members form one tree" };
+/// Nobody has more children than the fan-out allows.
+pub const DEGREE: RuleName = RuleName { promise: "T2", name: "no member has too many children" };
+/// The tree is as flat as its fan-out allows.
+pub const DEPTH: RuleName = RuleName { promise: "T3", name: "the tree is as flat as it can be" };
+/// A change is told to a few.
+pub const LOCAL: RuleName = RuleName { promise: "T4", name: "a change is told to a few" };
+/// A change is told to all whom it concerns.
+pub const TOLD: RuleName = RuleName { promise: "T5", name: "whom a change concerns is told of it" };
+/// A new root has a new term.
+pub const TERM_NEW: RuleName = RuleName { promise: "B2", name: "a new root begins a new term" };
+/// The root knows who is counted.
+pub const ROSTER_EXACT: RuleName = RuleName { promise: "B2", name: "the roster is who is there" };
+/// Who is no member changes nothing.
+pub const STRANGERS_UNHEARD: RuleName = RuleName { promise: "M2", name: "who is fenced changes nothing" };
+/// Who is declared dead is told.
+pub const FENCED_TOLD: RuleName = RuleName { promise: "M2", name: "who is fenced is told" };
+/// Only silence is death.
+pub const ONLY_SILENCE: RuleName = RuleName { promise: "M3", name: "who answers is not declared dead" };
+
+impl<A: Clone + Debug + Eq + Hash + 'static> Ruled for Channel<A> {
+    const RULES: &'static [Rule<Self>] = &[
+        Rule { name: SPANNING, check: spanning },
+        Rule { name: DEGREE, check: degree },
+        Rule { name: DEPTH, check: depth },
+        Rule { name: ROSTER_EXACT, check: roster_exact },
+    ];
+    const STEP_RULES: &'static [StepRule<Self>] = &[
+        StepRule { name: LOCAL, check: local },
+        StepRule { name: TOLD, check: told },
+        StepRule { name: TERM_NEW, check: term_new },
+        StepRule { name: STRANGERS_UNHEARD, check: strangers_unheard },
+        StepRule { name: FENCED_TOLD, check: fenced_told },
+        StepRule { name: ONLY_SILENCE, check: only_silence },
+    ];
+}
+
+fn spanning<A: Clone + Debug + Eq + Hash>(_: &Config, channel: &Channel<A>) -> Verdict {
+    if channel.tree.is_empty() {
+        return Verdict::Idle;
+    }
+    let seated = channel.tree.members().all(|member| channel.record(member).is_some());
+    let records = channel.records.iter().flatten().count();
+    let root = channel.reign.map(|reign| reign.root) == channel.tree.root();
+    let one = tree::rules::spanning(&channel.tree) && seated && records == channel.tree.len() as usize;
+    Verdict::from_bool(one && root, "places, records and the root do not agree")
+}
+
+fn degree<A>(_: &Config, channel: &Channel<A>) -> Verdict {
+    if channel.tree.len() < 2 {
+        return Verdict::Idle;
+    }
+    Verdict::from_bool(tree::rules::degree(&channel.tree), "a member has too many children")
+}
+
+fn depth<A>(_: &Config, channel: &Channel<A>) -> Verdict {
+    if channel.tree.len() < 2 {
+        return Verdict::Idle;
+    }
+    Verdict::from_bool(tree::rules::depth(&channel.tree), "the tree is deeper than it need be")
+}
+
+fn roster_exact<A>(_: &Config, channel: &Channel<A>) -> Verdict {
+    if channel.tree.is_empty() {
+        return Verdict::Idle;
+    }
+    let census = channel.tree.members().map(Census::of).fold(Census::default(), Census::plus);
+    Verdict::from_bool(census == channel.all.census, "the root is told of other members than there are")
+}
+
+/// Who got an assignment in this step.
+fn assigned<A>(effects: &[Effect<A>]) -> impl Iterator<Item = MemberId> {
+    effects.iter().filter_map(|effect| match effect {
+        Effect::Send { to, message: ToMember::Assign(_) } => Some(*to),
+        Effect::Send { message: ToMember::Welcome(_) | ToMember::Probe(_), .. }
+        | Effect::Send { message: ToMember::Fenced | ToMember::Released, .. }
+        | Effect::Accept { .. }
+        | Effect::Refuse { .. }
+        | Effect::SetTimer { .. }
+        | Effect::ClearTimer(_) => None,
+    })
+}
+
+/// Who was a member before and is none after.
+fn departed<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Option<MemberId> {
+    let who = match step.event {
+        Event::Timer(Timer::Probe(member, _)) | Event::From { member, .. } => *member,
+        Event::Join { .. } | Event::Suspected(_) | Event::Reshape(_) | Event::Timer(Timer::Reshape) => {
+            return None;
+        }
+    };
+    (step.before.tree.contains(who) && !step.after.tree.contains(who)).then_some(who)
+}
+
+/// A join is told to two, a departure to F+3, a step of a change of fan-out to three; and each to the root.
+fn local<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
+    let count = assigned(step.effects).filter(|member| step.after.tree.root() != Some(*member)).count();
+    if count == 0 {
+        return Verdict::Idle;
+    }
+    let fan_out = step.after.tree.fan_out().0.max(step.before.tree.fan_out().0) as usize;
+    let bound = match step.event {
+        Event::Join { .. } => 2,
+        Event::Reshape(_) | Event::Timer(Timer::Reshape) => 3,
+        Event::From { message: ToController::Hello(_), .. } => 1,
+        Event::From { .. } | Event::Suspected(_) | Event::Timer(Timer::Probe(..)) => {
+            fan_out.saturating_add(3)
+        }
+    };
+    Verdict::from_bool(count <= bound, "more members were told than the change concerns")
+}
+
+/// Everybody whose assignment is another one now was sent it in this step.
+fn told<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
+    if step.before.tree == step.after.tree {
+        return Verdict::Idle;
+    }
+    let told: Vec<MemberId> = assigned(step.effects).collect();
+    let mut verdict = Verdict::Idle;
+    for member in step.after.tree.members() {
+        if step.before.tree.assignment(member) != step.after.tree.assignment(member) {
+            if !told.contains(&member) {
+                return Verdict::Broken("a member has another assignment and was not told");
+            }
+            verdict = Verdict::Holds;
+        }
+    }
+    verdict
+}
+
+fn term_new<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
+    let (Some(before), Some(after)) = (step.before.reign, step.after.reign) else { return Verdict::Idle };
+    if before.root == after.root {
+        return Verdict::Idle;
+    }
+    Verdict::from_bool(before.term < after.term, "a new root goes on in the term of another")
+}
+
+fn strangers_unheard<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
+    let Event::From { member, .. } = step.event else { return Verdict::Idle };
+    if step.before.tree.contains(*member) {
+        return Verdict::Idle;
+    }
+    Verdict::from_bool(step.before == step.after, "who is no member changed something")
+}
+
+fn fenced_told<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
+    let stranger = match step.event {
+        Event::From { member, message: ToController::Hello(_) } if !step.before.tree.contains(*member) => {
+            *member
+        }
+        Event::Timer(Timer::Probe(..)) => match departed(step) {
+            Some(member) => member,
+            None => return Verdict::Idle,
+        },
+        Event::From { .. }
+        | Event::Join { .. }
+        | Event::Suspected(_)
+        | Event::Reshape(_)
+        | Event::Timer(Timer::Reshape) => return Verdict::Idle,
+    };
+    let word = Effect::Send { to: stranger, message: ToMember::Fenced };
+    Verdict::from_bool(step.effects.contains(&word), "who was declared dead is not told")
+}
+
+fn only_silence<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
+    match step.event {
+        Event::From { member, message: ToController::Answer(probe) } => {
+            let Some(record) = step.before.record(*member) else { return Verdict::Idle };
+            if record.probe != Some(*probe) {
+                return Verdict::Idle;
+            }
+            let cleared = step.after.record(*member).is_some_and(|record| record.probe.is_none());
+            Verdict::from_bool(cleared, "a member answered and is waited for nevertheless")
+        }
+        Event::Timer(Timer::Probe(member, probe)) => {
+            let Some(gone) = departed(step) else { return Verdict::Idle };
+            let silent = step.before.record(gone).is_some_and(|record| record.probe == Some(*probe));
+            Verdict::from_bool(gone == *member && silent, "a member is declared dead that nobody waited for")
+        }
+        Event::From { message: ToController::Leave, .. } => Verdict::Idle,
+        Event::From { .. }
+        | Event::Join { .. }
+        | Event::Suspected(_)
+        | Event::Reshape(_)
+        | Event::Timer(Timer::Reshape) => {
+            Verdict::from_bool(departed(step).is_none(), "a member is gone that neither left nor was silent")
+        }
+    }
+}

@@ -1,0 +1,311 @@
+//! What the root does: begin its term, number rounds, and learn what everybody has.
+
+use alloc::vec::Vec;
+use core::fmt::Debug;
+use core::hash::Hash;
+
+use super::super::event::{Effect, Timer};
+use super::{Broadcast, Ending, Env, Held, after, count};
+use crate::bounded::{Map, Queue};
+use crate::bug::Bug;
+use crate::channel::{Census, Cut, Head, Origin, Report, Roster, RoundId, Submit, Sync, ToController};
+use crate::ids::{AssignmentVersion, MemberId, Round, Sequence, Term};
+use crate::machine::Effects;
+
+/// A broadcast whose first piece has come, and that has no number yet.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Waiting<P> {
+    /// Whose.
+    pub origin: Origin,
+    /// Its pieces so far: one from another member, all of its own.
+    pub pieces: Vec<P>,
+    /// Whether these are all.
+    pub whole: bool,
+}
+
+/// A broadcast that has a number and is not whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Open {
+    /// Which of the sender's.
+    pub sequence: Sequence,
+    /// Its number.
+    pub round: Round,
+}
+
+/// What a root knows beside what all members know.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reign<P> {
+    /// Who is counted.
+    pub cut: Cut,
+    /// Who will be, from the next boundary between rounds on.
+    pub next: Option<Cut>,
+    /// The newest roster that was taken note of.
+    pub version: AssignmentVersion,
+    /// The last round that was numbered.
+    pub started: Round,
+    /// Broadcasts that wait for a number, in the order in which they came.
+    pub waiting: Queue<Waiting<P>>,
+    /// By sender: a broadcast that is on its way in.
+    pub open: Map<MemberId, Open>,
+    /// By sender: its last broadcast that was numbered in this term.
+    pub last: Map<MemberId, Sequence>,
+    /// Who has departed in this term, the latest; nothing of theirs is taken any more.
+    pub barred: Queue<MemberId>,
+}
+
+impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P> {
+    /// The controller says that this member is the root, and who there is.
+    pub(in super::super) fn reign(
+        &mut self,
+        env: &Env<'_, A>,
+        version: AssignmentVersion,
+        roster: Roster,
+        out: &mut impl Effects<Effect<A, P>>,
+    ) {
+        if roster.term > self.term() {
+            let floor = self.floor();
+            let (cut, carried) = (roster.all.until, None);
+            if self.sync.is_none() {
+                self.taken = floor;
+            }
+            self.begin_term(Sync { term: roster.term, root: env.address.clone(), cut, floor, carried }, out);
+            self.reign = Some(Reign {
+                cut: roster.all,
+                next: None,
+                version,
+                started: Round(0),
+                waiting: Queue::default(),
+                open: Map::default(),
+                last: Map::default(),
+                barred: Queue::default(),
+            });
+            return;
+        }
+        let Some(reign) = &mut self.reign else { return };
+        let fresh = roster.departed.iter().filter(|(since, _)| *since > reign.version);
+        let fresh: Vec<MemberId> = fresh.map(|(_, member)| *member).collect();
+        for member in &fresh {
+            if member.stamp <= reign.cut.until {
+                reign.cut.census = reign.cut.census.minus(Census::of(*member));
+            }
+            if reign.barred.len() >= env.config.senders_max {
+                reign.barred.pop();
+            }
+            let _ = reign.barred.push(env.config.senders_max, *member); // There is room now.
+        }
+        reign.version = version;
+        reign.next = (roster.all.until > reign.cut.until).then_some(roster.all);
+        if !roster.departed.is_empty() {
+            out.push(Effect::ToController(ToController::Noted(version)));
+        }
+        for member in fresh {
+            self.bar(env, member, out);
+        }
+    }
+
+    /// The controller says that this member is not the root.
+    pub(in super::super) fn abdicate(&mut self) {
+        self.reign = None;
+    }
+
+    /// Nothing of one who has departed is taken any more; what is half here is aborted.
+    fn bar(&mut self, env: &Env<'_, A>, member: MemberId, out: &mut impl Effects<Effect<A, P>>) {
+        let Some(reign) = &mut self.reign else { return };
+        if env.config.bugs.has(Bug::DepartedHeard) {
+            return;
+        }
+        reign.waiting.retain(|waiting| waiting.origin.member != member);
+        out.push(Effect::HangSubmitter(member));
+        if let Some(open) = reign.open.remove(&member) {
+            out.push(Effect::ClearTimer(Timer::Submission(member, open.sequence)));
+            self.void(open.round);
+        }
+    }
+
+    /// Ends a round that will never be whole.
+    fn void(&mut self, round: Round) {
+        if let Some(held) = self.rounds.get_mut(&round)
+            && held.end.is_none()
+        {
+            held.end = Some(Ending::Void);
+        }
+    }
+
+    /// One step of a root's duties; whether there was any.
+    pub(super) fn govern(&mut self, env: &Env<'_, A>, out: &mut impl Effects<Effect<A, P>>) -> bool {
+        if self.reign.is_none() {
+            return false;
+        }
+        let (report, position) = (self.aggregate(env), self.position());
+        let Some(reign) = &mut self.reign else { return false };
+        let Some(sync) = &mut self.sync else { return false };
+        if let Some(report) = report {
+            let everybody = report.synced == reign.cut.census || env.config.bugs.has(Bug::HalfReportEnough);
+            if sync.carried.is_none() && everybody && report.best <= position {
+                self.carry_on(&report);
+                return true;
+            }
+            if report.done.first() == Some(&reign.cut.census) {
+                self.raise_floor(after(report.floor));
+                return true;
+            }
+        }
+        if env.config.bugs.has(Bug::FloorTooEarly) && position > self.floor() {
+            self.raise_floor(position);
+            return true;
+        }
+        let Some(reign) = &mut self.reign else { return false };
+        let Some(sync) = &mut self.sync else { return false };
+        if sync.carried.is_none() {
+            return false;
+        }
+        if sync.floor >= reign.started
+            && let Some(next) = reign.next.take()
+        {
+            // A boundary: nothing is under way.
+            reign.cut = next;
+            sync.cut = next.until;
+            return true;
+        }
+        self.start(env, out)
+    }
+
+    /// Everybody has reported, and this member has all that anybody has: the term can begin.
+    fn carry_on(&mut self, report: &Report) {
+        let best = report.best;
+        self.carry(Some(best));
+        let (term, cut) = (self.term(), self.cut());
+        let Some(reign) = &mut self.reign else { return };
+        reign.started = best.max(report.floor);
+        // What was begun and nobody has whole is aborted, and everybody is told.
+        while reign.started < report.seen {
+            let round = after(reign.started);
+            reign.started = round;
+            let head = Head { id: RoundId { term, round }, cut, origin: None };
+            let void = Held { head, pieces: Vec::new(), end: Some(Ending::Void) };
+            let _ = self.rounds.insert(u32::MAX, round, void); // No more than the windows of earlier roots.
+        }
+    }
+
+    /// Numbers the next broadcast, if it may begin.
+    fn start(&mut self, env: &Env<'_, A>, out: &mut impl Effects<Effect<A, P>>) -> bool {
+        let (term, floor, cut) = (self.term(), self.floor(), self.cut());
+        let Some(reign) = &mut self.reign else { return false };
+        let under_way = reign.started.0.saturating_sub(floor.0);
+        let window = u64::from(env.config.window);
+        let full = under_way >= window && !env.config.bugs.has(Bug::WindowIgnored);
+        // B2: a sender is in its own round, or it could not see what became of it.
+        let counted = reign.waiting.first().is_some_and(|waiting| waiting.origin.member.stamp <= cut);
+        if full || reign.next.is_some() || !counted {
+            return false;
+        }
+        let Some(waiting) = reign.waiting.pop() else { return false };
+        let Waiting { origin, pieces, whole } = waiting;
+        let round = after(reign.started);
+        reign.started = round;
+        // It had a place when it came.
+        let _ = reign.last.insert(env.config.senders_max, origin.member, origin.sequence);
+        if !whole {
+            let (sequence, index) = (origin.sequence, count(&pieces));
+            let _ = reign.open.insert(env.config.senders_max, origin.member, Open { sequence, round });
+            out.push(Effect::Go { to: origin.member, term, sequence, index });
+        }
+        let head = Head { id: RoundId { term, round }, cut, origin: Some(origin) };
+        let held = Held { head, pieces, end: whole.then_some(Ending::Whole) };
+        let _ = self.rounds.insert(u32::MAX, round, held); // The window is the limit.
+        true
+    }
+
+    /// A piece of a sender's broadcast.
+    pub(in super::super) fn submitted(
+        &mut self,
+        env: &Env<'_, A>,
+        from: MemberId,
+        submit: Submit<P>,
+        out: &mut impl Effects<Effect<A, P>>,
+    ) {
+        let term = self.term();
+        let Some(reign) = &mut self.reign else { return }; // The sender will hear who is the root now.
+        let Submit { sequence, index, payload, last, .. } = submit;
+        if submit.term != term {
+            return;
+        }
+        if reign.barred.iter().any(|barred| *barred == from) && !env.config.bugs.has(Bug::DepartedHeard) {
+            return out.push(Effect::HangSubmitter(from)); // M2
+        }
+        if let Some(open) = reign.open.get(&from).copied()
+            && open.sequence == sequence
+        {
+            let Some(held) = self.rounds.get_mut(&open.round) else { return };
+            let have = count(&held.pieces);
+            if index == have {
+                held.pieces.push(payload);
+                if last {
+                    held.end = Some(Ending::Whole);
+                    reign.open.remove(&from);
+                }
+            } else if index == 0 {
+                // It has come back and begins again: it may go on where it was.
+                out.push(Effect::ClearTimer(Timer::Submission(from, sequence)));
+                out.push(Effect::Go { to: from, term, sequence, index: have });
+            }
+            return;
+        }
+        let known = reign.last.get(&from).is_some_and(|last| *last >= sequence)
+            || reign.waiting.iter().any(|waiting| waiting.origin.member == from);
+        let repeated = known && !env.config.bugs.has(Bug::RepeatNumbered);
+        let room = reign.last.contains(&from) || reign.last.len() < env.config.senders_max;
+        if repeated || index > 0 || !room {
+            return; // B1: it was numbered already, and the sender will see it.
+        }
+        let origin = Origin { member: from, sequence };
+        let waiting = Waiting { origin, pieces: alloc::vec![payload], whole: last };
+        let _ = reign.waiting.push(env.config.senders_max, waiting); // A sender that finds no room tries again.
+    }
+
+    /// The root's own broadcast takes the same way, without a connection.
+    pub(super) fn submit_own(&mut self, env: &Env<'_, A>) {
+        if self.carried().is_none_or(|carried| self.position() < carried) {
+            return; // It may be among what goes on.
+        }
+        let Some(reign) = &mut self.reign else { return };
+        let Some(sending) = &mut self.sender.sending else { return };
+        if !sending.offered {
+            sending.offered = true;
+            let origin = Origin { member: env.me, sequence: self.sender.sequence };
+            let waiting = Waiting { origin, pieces: sending.pieces.clone(), whole: true };
+            let _ = reign.waiting.push(u32::MAX, waiting); // One at a time.
+        }
+    }
+
+    /// A sender's connection is gone: it has a while to come back.
+    pub(in super::super) fn submitter_down(
+        &mut self,
+        env: &Env<'_, A>,
+        from: MemberId,
+        out: &mut impl Effects<Effect<A, P>>,
+    ) {
+        let Some(reign) = &mut self.reign else { return };
+        if let Some(open) = reign.open.get(&from) {
+            let timer = Timer::Submission(from, open.sequence);
+            out.push(Effect::SetTimer { timer, after: env.config.submission });
+        }
+    }
+
+    /// It has not come back.
+    pub(in super::super) fn submission_late(&mut self, from: MemberId, sequence: Sequence) {
+        let Some(reign) = &mut self.reign else { return };
+        if let Some(open) = reign.open.get(&from).copied()
+            && open.sequence == sequence
+        {
+            reign.open.remove(&from);
+            self.void(open.round);
+        }
+    }
+
+    /// The reign of this member's term, for those who look at it.
+    #[must_use]
+    pub fn reigns(&self) -> Option<Term> {
+        self.reign.as_ref().map(|_| self.term())
+    }
+}

@@ -1,0 +1,160 @@
+//! What goes over the links of the tree: how the term stands and what others lack, and the report of what is below.
+
+use alloc::vec::Vec;
+use core::fmt::Debug;
+use core::hash::Hash;
+
+use super::super::event::Effect;
+use super::{Broadcast, Cursor, Ending, Env, Held, Stream, after, count};
+use crate::bounded::Map;
+use crate::bug::Bug;
+use crate::channel::{Census, Chunk, Frame, Piece, Report};
+use crate::ids::{LinkId, Round, Term};
+use crate::machine::Effects;
+
+impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P> {
+    /// Tells the children how the term stands, when that has changed.
+    pub(super) fn tell(&mut self, out: &mut impl Effects<Effect<A, P>>) {
+        if self.told == self.sync {
+            return;
+        }
+        self.told.clone_from(&self.sync);
+        let Some(sync) = &self.sync else { return };
+        for (link, _) in self.streams.iter() {
+            out.push(Effect::Send { link: *link, frame: Frame::Sync(sync.clone()) });
+        }
+    }
+
+    /// Asks a child for what the parent wants, or the root, and this member lacks.
+    pub(super) fn pull_on(&mut self, env: &Env<'_, A>, out: &mut impl Effects<Effect<A, P>>) {
+        let wants = self.pulled.is_some() || self.reign.is_some() && self.carried().is_none();
+        let Some(report) = self.aggregate(env).filter(|_| wants) else { return };
+        let position = self.position();
+        let asked = self.pulling.and_then(|link| self.streams.get(&link)?.report.as_ref());
+        if report.best <= position || asked.is_some_and(|asked| asked.best > position) {
+            return; // There is nothing to be had, or it is on its way.
+        }
+        let has = |stream: &Stream| stream.report.as_ref().is_some_and(|it| it.best == report.best);
+        let Some((link, _)) = self.streams.iter().find(|(_, stream)| has(stream)) else { return };
+        let link = *link;
+        self.pulling = Some(link);
+        out.push(Effect::Send { link, frame: Frame::Pull { term: report.term, from: after(position) } });
+    }
+
+    /// Sends every child what it lacks and is here, and the parent what it has asked for.
+    pub(super) fn pump(&mut self, env: &Env<'_, A>, out: &mut impl Effects<Effect<A, P>>) {
+        let (term, floor) = (self.term(), self.floor());
+        // Before it is known which rounds go on, those that somebody has whole certainly do.
+        let open = self.carried().is_some();
+        for (link, stream) in self.streams.iter_mut() {
+            if let Some(next) = &mut stream.next {
+                pump(&self.rounds, (term, floor), open, next, *link, out);
+            }
+        }
+        if let (Some(next), Some(link)) = (&mut self.pulled, env.links.up()) {
+            pump(&self.rounds, (term, floor), false, next, link, out);
+        }
+    }
+
+    /// What this member and those below it have; `None` as long as not all of them have said.
+    pub(super) fn aggregate(&self, env: &Env<'_, A>) -> Option<Report> {
+        let sync = self.sync.as_ref()?;
+        let counted = env.me.stamp <= sync.cut;
+        let own = if counted { Census::of(env.me) } else { Census::default() };
+        let position = self.position();
+        let early = env.config.bugs.has(Bug::ReportedEarly);
+        let mut children = Vec::new();
+        for (link, _) in env.links.children.iter() {
+            let report = self.streams.get(link).and_then(|stream| stream.report.as_ref());
+            match report.filter(|report| report.cut == sync.cut) {
+                Some(report) => children.push(report),
+                None if early => {}
+                None => return None,
+            }
+        }
+        let mut report = Report {
+            term: sync.term,
+            cut: sync.cut,
+            synced: own,
+            best: position,
+            // Once the term goes on this tells the root nothing.
+            seen: if sync.carried.is_none() { self.seen() } else { position },
+            floor: sync.floor,
+            done: Vec::new(),
+        };
+        for child in &children {
+            report.synced = report.synced.plus(child.synced);
+            report.best = report.best.max(child.best);
+            report.seen = report.seen.max(child.seen);
+        }
+        // B4: what the application does not take is not had.
+        let kept = Round(self.taken.0.saturating_add(env.config.buffer.into()));
+        let had = if counted { position.min(kept) } else { position };
+        let mut round = sync.floor;
+        while round < had {
+            round = after(round);
+            let mut census = own;
+            for child in &children {
+                let place = round.0.checked_sub(child.floor.0).and_then(|it| it.checked_sub(1));
+                let place = place.and_then(|place| usize::try_from(place).ok());
+                let Some(below) = place.and_then(|place| child.done.get(place)) else { return Some(report) };
+                census = census.plus(*below);
+            }
+            report.done.push(census);
+        }
+        Some(report)
+    }
+
+    pub(super) fn report_up(&mut self, env: &Env<'_, A>, out: &mut impl Effects<Effect<A, P>>) {
+        let Some(link) = env.links.up() else { return };
+        let Some(report) = self.aggregate(env) else { return };
+        if self.reported.as_ref() != Some(&report) {
+            out.push(Effect::Send { link, frame: Frame::Report(report.clone()) });
+            self.reported = Some(report);
+        }
+    }
+}
+
+/// Sends pieces from `next` on, as far as they are here. Of rounds that are not whole only if `open`.
+fn pump<A, P: Clone>(
+    rounds: &Map<Round, Held<P>>,
+    (term, floor): (Term, Round),
+    open: bool,
+    next: &mut Cursor,
+    link: LinkId,
+    out: &mut impl Effects<Effect<A, P>>,
+) {
+    loop {
+        let Some(held) = rounds.get(&next.round) else {
+            if next.round > floor {
+                return;
+            }
+            *next = Cursor { round: after(next.round), index: 0 }; // It will hear that this one is everybody's.
+            continue;
+        };
+        if held.end.is_none() && !open {
+            return;
+        }
+        let piece = match held.pieces.get(next.index as usize) {
+            Some(payload) => {
+                let last =
+                    held.end == Some(Ending::Whole) && next.index.saturating_add(1) == count(&held.pieces);
+                Piece::Part(payload.clone(), last)
+            }
+            None if held.end == Some(Ending::Void) => Piece::Void,
+            None if held.end == Some(Ending::Whole) => {
+                *next = Cursor { round: after(next.round), index: 0 };
+                continue;
+            }
+            None => return, // The rest is still to come.
+        };
+        let ended = matches!(piece, Piece::Void | Piece::Part(_, true));
+        let chunk = Chunk { term, head: held.head, index: next.index, piece };
+        out.push(Effect::Send { link, frame: Frame::Chunk(chunk) });
+        *next = if ended {
+            Cursor { round: after(next.round), index: 0 }
+        } else {
+            Cursor { index: next.index.saturating_add(1), ..*next }
+        };
+    }
+}

@@ -1,0 +1,194 @@
+//! What can happen to a member, and what it asks its shell to do.
+
+use alloc::vec::Vec;
+
+use crate::bug::Bugs;
+use crate::channel::{Frame, Head, Submit, ToController, ToMember};
+use crate::ids::{LinkId, MemberId, Millis, Round, Sequence, Term};
+
+/// Limits and time-outs.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Rounds that may be under way at once.
+    pub window: u32,
+    /// Rounds that are kept for an application which has not asked for them.
+    pub buffer: u32,
+    /// Senders of whom a root keeps note in its term.
+    pub senders_max: u32,
+    /// How long a link may take to come about before it is reported.
+    pub attach: Millis,
+    /// The pause before a link is made again.
+    pub redial: Millis,
+    /// How long a sender may be away in the middle of a broadcast before that is aborted.
+    pub submission: Millis,
+    /// Seeded bugs.
+    pub bugs: Bugs,
+}
+
+/// What can happen to a member.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Event<A, P> {
+    /// The controller says something.
+    Controller(ToMember<A>),
+    /// The connection to the controller stands again.
+    ControllerUp,
+    /// The parent has taken the call.
+    LinkUp(LinkId),
+    /// A link broke, or the call was not taken.
+    LinkDown(LinkId),
+    /// A neighbour says something.
+    Frame {
+        /// Over which link.
+        link: LinkId,
+        /// What.
+        frame: Frame<A, P>,
+    },
+    /// The root of this term has taken the call.
+    RootUp(Term),
+    /// The connection to the root of this term broke, or was not made.
+    RootDown(Term),
+    /// The root takes the rest of a broadcast.
+    Go {
+        /// The term in which it is the root.
+        term: Term,
+        /// Which broadcast.
+        sequence: Sequence,
+        /// The first piece that the root lacks.
+        index: u32,
+    },
+    /// To the root: a piece of a sender's broadcast.
+    Submitted {
+        /// The sender.
+        from: MemberId,
+        /// The piece.
+        submit: Submit<P>,
+    },
+    /// To the root: a sender's connection broke.
+    SubmitterDown(MemberId),
+    /// The application sends something to all.
+    Send(Vec<P>),
+    /// The application can take so many rounds more.
+    Receive(u32),
+    /// The application wants to leave.
+    Leave,
+    /// A timer fired.
+    Timer(Timer),
+}
+
+/// What a member asks its shell to do.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Effect<A, P> {
+    /// Say this to the controller. What finds no connection is lost.
+    ToController(ToController),
+    /// Call the parent.
+    Dial {
+        /// The link to be.
+        link: LinkId,
+        /// Where the parent listens.
+        address: A,
+    },
+    /// Say this over a link.
+    Send {
+        /// Which.
+        link: LinkId,
+        /// What.
+        frame: Frame<A, P>,
+    },
+    /// Close a link, or refuse the call that named it. Nothing more is heard of it.
+    Hang(LinkId),
+    /// Call the root.
+    DialRoot {
+        /// Its term.
+        term: Term,
+        /// Where it listens.
+        address: A,
+    },
+    /// Close the connection to the root of this term.
+    HangRoot(Term),
+    /// Send a piece to the root.
+    Submit(Submit<P>),
+    /// To a sender: go on with your broadcast.
+    Go {
+        /// The sender.
+        to: MemberId,
+        /// The term in which this member is the root.
+        term: Term,
+        /// Which broadcast.
+        sequence: Sequence,
+        /// The first piece that is missing.
+        index: u32,
+    },
+    /// Close a sender's connection.
+    HangSubmitter(MemberId),
+    /// To the application: a round, whole or aborted.
+    Deliver {
+        /// Which, whose, and who is in it.
+        head: Head,
+        /// Its pieces, or nothing where it was aborted.
+        pieces: Option<Vec<P>>,
+    },
+    /// To the application: what became of its broadcast.
+    Sent {
+        /// Which.
+        sequence: Sequence,
+        /// What became of it.
+        outcome: Outcome,
+    },
+    /// To the application: its call cannot be taken, and nothing has changed.
+    Refused(Refusal),
+    /// To the application: this member's time in the channel is over.
+    Ended(End),
+    /// Fire this timer after this long.
+    SetTimer {
+        /// Which.
+        timer: Timer,
+        /// How long.
+        after: Millis,
+    },
+    /// Never mind this timer.
+    ClearTimer(Timer),
+}
+
+/// What became of a broadcast.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// Everybody who is in this round and stays has it, or will have it.
+    Sealed(Round),
+    /// Nobody has it, or will have it.
+    Aborted,
+    /// The member's time ended before it knew.
+    Indeterminate,
+}
+
+/// Why a call is not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// The broadcast before it is not done.
+    Busy,
+    /// There is nothing to send: a broadcast has at least one piece.
+    Empty,
+    /// The member is not in the channel, or is leaving it.
+    NotSeated,
+}
+
+/// How a member's time ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum End {
+    /// It left.
+    Left,
+    /// It was declared dead.
+    Fenced,
+}
+
+/// A member's timers. They name what they belong to, so that a late firing means nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Timer {
+    /// The link should stand by now.
+    Attach(LinkId),
+    /// Call the parent again.
+    Redial(LinkId),
+    /// Call the root again.
+    RedialRoot(Term),
+    /// The sender should have come back by now.
+    Submission(MemberId, Sequence),
+}

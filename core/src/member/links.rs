@@ -1,0 +1,66 @@
+//! A member's links: which it has been assigned, and which of them stand.
+
+use crate::bounded::Map;
+use crate::channel::Parent;
+use crate::ids::{LinkId, MemberId};
+
+/// How a connection that the member makes stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Line {
+    /// There is none, and nobody needs one.
+    #[default]
+    None,
+    /// It is being made.
+    Dialling,
+    /// It stands.
+    Up,
+    /// It broke or could not be made; a timer will try again.
+    Waiting,
+}
+
+/// The link to the parent.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Uplink<A> {
+    /// Who, where, over which link.
+    pub parent: Parent<A>,
+    /// How it stands.
+    pub line: Line,
+}
+
+/// The link to a child.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Downlink {
+    /// Who.
+    pub member: MemberId,
+    /// It has called.
+    pub up: bool,
+}
+
+/// A member's links as it was assigned them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Links<A> {
+    /// `None` for the root, and before the first assignment.
+    pub parent: Option<Uplink<A>>,
+    /// By link, which is by age.
+    pub children: Map<LinkId, Downlink>,
+}
+
+impl<A> Default for Links<A> {
+    fn default() -> Self {
+        Self { parent: None, children: Map::default() }
+    }
+}
+
+impl<A> Links<A> {
+    /// The link to the parent, if it is this one.
+    pub(super) fn uplink(&mut self, link: LinkId) -> Option<&mut Uplink<A>> {
+        self.parent.as_mut().filter(|uplink| uplink.parent.edge.link == link)
+    }
+
+    /// The link to the parent, if it stands.
+    #[must_use]
+    pub fn up(&self) -> Option<LinkId> {
+        let uplink = self.parent.as_ref()?;
+        (uplink.line == Line::Up).then_some(uplink.parent.edge.link)
+    }
+}

@@ -1,0 +1,330 @@
+//! A member of a channel: its links to parent and children, and the rounds that run over them.
+//!
+//! What it does about its neighbours follows from its newest assignment alone. It calls its parent and waits for its
+//! children's calls; a link that breaks is made again, one that does not come about is reported to the controller,
+//! whose verdict arrives as the next assignment. A frame counts only on a link of the newest assignment.
+//!
+//! ```text
+//!  child                         parent
+//!    | Dial(link)  Attach, Resume -->|        the child says what it has
+//!    |<-- Sync                       |        the parent says how the term stands
+//!    |<-- Chunk, Chunk, ...          |        and what the child lacks, from the very piece
+//!    | Report ---------------------->|        as soon as everything below has it
+//! ```
+//!
+//! [`broadcast`] decides what travels on the links.
+
+pub mod broadcast;
+mod event;
+mod links;
+pub mod rules;
+
+use core::fmt::Debug;
+use core::hash::Hash;
+
+use crate::bug::Bug;
+use crate::channel::{Assign, Frame, ToController, ToMember};
+use crate::ids::{AssignmentVersion, LinkId, MemberId};
+use crate::machine::{Effects, Machine};
+
+use broadcast::{Broadcast, Env};
+pub use event::{Config, Effect, End, Event, Outcome, Refusal, Timer};
+pub use links::{Downlink, Line, Links, Uplink};
+
+/// What a member is doing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// It is not in the channel yet.
+    #[default]
+    Joining,
+    /// It is in the channel.
+    Seated,
+    /// It wants to leave, and finishes what it has begun.
+    Draining,
+    /// It waits to be let go.
+    Leaving,
+    /// It is not in the channel any more.
+    Ended(End),
+}
+
+/// A member.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Member<A, P> {
+    /// Where it listens.
+    pub address: A,
+    /// Who it is, once it is in the channel.
+    pub id: Option<MemberId>,
+    /// What it is doing.
+    pub phase: Phase,
+    /// Its newest assignment.
+    pub version: AssignmentVersion,
+    /// What it was assigned.
+    pub links: Links<A>,
+    /// The rounds.
+    pub broadcast: Broadcast<A, P>,
+}
+
+impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Machine for Member<A, P> {
+    type Event = Event<A, P>;
+    type Effect = Effect<A, P>;
+    type Config = Config;
+
+    fn step(&mut self, config: &Config, event: Event<A, P>, out: &mut impl Effects<Effect<A, P>>) {
+        if let Phase::Ended(_) = self.phase {
+            return; // Whatever was still under way to it.
+        }
+        match event {
+            Event::Controller(word) => self.told(config, word, out),
+            Event::ControllerUp => out.push(Effect::ToController(ToController::Hello(self.version))),
+            Event::LinkUp(link) => self.link_up(config, link, out),
+            Event::LinkDown(link) => self.link_down(config, link, out),
+            Event::Frame { link, frame } => self.frame(config, link, frame, out),
+            Event::RootUp(term) => self.rounds(config, out, |it, env, out| it.root_up(env, term, out)),
+            Event::RootDown(term) => self.rounds(config, out, |it, env, out| it.root_down(env, term, out)),
+            Event::Go { term, sequence, index } => {
+                self.rounds(config, out, |it, _, out| it.go(term, sequence, index, out));
+            }
+            Event::Submitted { from, submit } => {
+                self.rounds(config, out, |it, env, out| it.submitted(env, from, submit, out));
+            }
+            Event::SubmitterDown(from) => {
+                self.rounds(config, out, |it, env, out| it.submitter_down(env, from, out));
+            }
+            Event::Send(pieces) => self.send(config, pieces, out),
+            Event::Receive(count) => self.rounds(config, out, |it, _, _| it.receive(count)),
+            Event::Leave => self.leave(config, out),
+            Event::Timer(Timer::Redial(link)) => self.redial(link, out),
+            Event::Timer(Timer::Attach(link)) => self.unattached(config, link, out),
+            Event::Timer(Timer::RedialRoot(term)) => {
+                self.rounds(config, out, |it, _, _| it.redial_root(term));
+            }
+            Event::Timer(Timer::Submission(from, sequence)) => {
+                self.rounds(config, out, |it, _, _| it.submission_late(from, sequence));
+            }
+        }
+    }
+}
+
+impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
+    /// Somebody who listens at `address` and has asked to join.
+    #[must_use]
+    pub fn new(address: A) -> Self {
+        Self {
+            address,
+            id: None,
+            phase: Phase::Joining,
+            version: AssignmentVersion::default(),
+            links: Links::default(),
+            broadcast: Broadcast::default(),
+        }
+    }
+
+    /// Lets the rounds take notice of something, and then do all that follows from it.
+    fn rounds<O: Effects<Effect<A, P>>>(
+        &mut self,
+        config: &Config,
+        out: &mut O,
+        notice: impl FnOnce(&mut Broadcast<A, P>, &Env<'_, A>, &mut O),
+    ) {
+        let Some(me) = self.id else { return }; // Not in the channel: nothing of it can concern it.
+        let env = Env { config, me, address: &self.address, links: &self.links };
+        notice(&mut self.broadcast, &env, out);
+        self.broadcast.settle(&env, out);
+        if self.phase == Phase::Draining && self.broadcast.is_done() {
+            self.phase = Phase::Leaving;
+            out.push(Effect::ToController(ToController::Leave));
+        }
+    }
+
+    fn told(&mut self, config: &Config, word: ToMember<A>, out: &mut impl Effects<Effect<A, P>>) {
+        match word {
+            ToMember::Welcome(member) => {
+                if self.id.is_none() {
+                    self.id = Some(member);
+                    self.phase = Phase::Seated;
+                }
+            }
+            ToMember::Assign(assign) => self.assigned(config, assign, out),
+            ToMember::Probe(probe) => out.push(Effect::ToController(ToController::Answer(probe))),
+            ToMember::Fenced => self.end(End::Fenced, out),
+            ToMember::Released => self.end(End::Left, out),
+        }
+    }
+
+    /// Takes its seat: old links are let go, new ones made.
+    fn assigned(&mut self, config: &Config, assign: Assign<A>, out: &mut impl Effects<Effect<A, P>>) {
+        let newer = assign.version > self.version || config.bugs.has(Bug::OldAssignmentTaken);
+        if self.id.is_none() || !newer {
+            return; // An older word that was late.
+        }
+        self.version = assign.version;
+        self.take_parent(config, assign.parent, out);
+        let links = &mut self.links;
+        let kept = |link: LinkId| assign.children.iter().any(|edge| edge.link == link);
+        for (link, _) in links.children.iter().filter(|(link, _)| !kept(**link)) {
+            out.push(Effect::ClearTimer(Timer::Attach(*link)));
+            out.push(Effect::Hang(*link));
+            self.broadcast.detached(*link);
+        }
+        if !config.bugs.has(Bug::StaleChildKept) {
+            links.children.retain(|link, _| kept(*link));
+        }
+        for edge in assign.children {
+            if !links.children.contains(&edge.link) {
+                let child = Downlink { member: edge.member, up: false };
+                let _ = links.children.insert(u32::MAX, edge.link, child); // The controller sees to the limit.
+                let timer = Timer::Attach(edge.link);
+                out.push(Effect::SetTimer { timer, after: config.attach });
+            }
+        }
+        let version = assign.version;
+        self.rounds(config, out, |it, env, out| match assign.roster {
+            Some(roster) => it.reign(env, version, roster, out),
+            None => it.abdicate(),
+        });
+    }
+
+    fn take_parent(
+        &mut self,
+        config: &Config,
+        parent: Option<crate::channel::Parent<A>>,
+        out: &mut impl Effects<Effect<A, P>>,
+    ) {
+        let same = match (&self.links.parent, &parent) {
+            (Some(old), Some(new)) => old.parent.edge.link == new.edge.link,
+            (None, None) => true,
+            (Some(_), None) | (None, Some(_)) => false,
+        };
+        if same {
+            return;
+        }
+        if let Some(old) = self.links.parent.take() {
+            let link = old.parent.edge.link;
+            out.push(Effect::ClearTimer(Timer::Attach(link)));
+            out.push(Effect::Hang(link));
+            self.broadcast.parent_down();
+        }
+        self.links.parent = parent.map(|parent| {
+            let (link, address) = (parent.edge.link, parent.address.clone());
+            out.push(Effect::Dial { link, address });
+            out.push(Effect::SetTimer { timer: Timer::Attach(link), after: config.attach });
+            Uplink { parent, line: Line::Dialling }
+        });
+    }
+
+    /// The call to the parent was taken.
+    fn link_up(&mut self, config: &Config, link: LinkId, out: &mut impl Effects<Effect<A, P>>) {
+        let Some(uplink) = self.links.uplink(link) else {
+            return out.push(Effect::Hang(link)); // It was for an older assignment.
+        };
+        uplink.line = Line::Up;
+        out.push(Effect::ClearTimer(Timer::Attach(link)));
+        out.push(Effect::Send { link, frame: Frame::Attach });
+        self.rounds(config, out, |it, env, out| it.parent_up(env, link, out));
+    }
+
+    /// A link broke, or could not be made.
+    fn link_down(&mut self, config: &Config, link: LinkId, out: &mut impl Effects<Effect<A, P>>) {
+        if let Some(uplink) = self.links.uplink(link) {
+            if uplink.line == Line::Up {
+                out.push(Effect::SetTimer { timer: Timer::Attach(link), after: config.attach });
+            }
+            uplink.line = Line::Waiting;
+            out.push(Effect::SetTimer { timer: Timer::Redial(link), after: config.redial });
+            self.rounds(config, out, |it, _, _| it.parent_down());
+        } else if let Some(child) = self.links.children.get_mut(&link) {
+            if child.up {
+                child.up = false;
+                out.push(Effect::SetTimer { timer: Timer::Attach(link), after: config.attach });
+            }
+            self.rounds(config, out, |it, _, _| it.detached(link));
+        }
+    }
+
+    fn redial(&mut self, link: LinkId, out: &mut impl Effects<Effect<A, P>>) {
+        if let Some(uplink) = self.links.uplink(link)
+            && uplink.line == Line::Waiting
+        {
+            uplink.line = Line::Dialling;
+            out.push(Effect::Dial { link, address: uplink.parent.address.clone() });
+        }
+    }
+
+    /// M3: who is not there is reported, again and again until there is a new assignment or a link.
+    fn unattached(&mut self, config: &Config, link: LinkId, out: &mut impl Effects<Effect<A, P>>) {
+        let down = match self.links.uplink(link) {
+            Some(uplink) => uplink.line != Line::Up,
+            None => self.links.children.get(&link).is_some_and(|child| !child.up),
+        };
+        if down {
+            out.push(Effect::ToController(ToController::Report(link)));
+            out.push(Effect::SetTimer { timer: Timer::Attach(link), after: config.attach });
+        }
+    }
+
+    fn frame(
+        &mut self,
+        config: &Config,
+        link: LinkId,
+        frame: Frame<A, P>,
+        out: &mut impl Effects<Effect<A, P>>,
+    ) {
+        let stale = config.bugs.has(Bug::StaleFrameTaken) && !self.links.children.contains(&link);
+        if self.links.up() == Some(link) || stale {
+            match frame {
+                Frame::Sync(sync) => self.rounds(config, out, |it, env, out| it.sync(env, sync, out)),
+                Frame::Chunk(chunk) => self.rounds(config, out, |it, env, _| it.chunk(env, chunk)),
+                Frame::Pull { term, from } => self.rounds(config, out, |it, _, _| it.pull(term, from)),
+                Frame::Attach | Frame::Resume(_) | Frame::Report(_) => {} // Not a parent's to say.
+            }
+            return;
+        }
+        let Some(child) = self.links.children.get_mut(&link) else {
+            return out.push(Effect::Hang(link)); // M2: not a link of this member, or not any more, or not yet.
+        };
+        match frame {
+            Frame::Attach => {
+                child.up = true;
+                out.push(Effect::ClearTimer(Timer::Attach(link)));
+                self.rounds(config, out, |it, env, out| it.attached(env, link, out));
+            }
+            Frame::Resume(resume) => self.rounds(config, out, |it, _, _| it.resume(link, resume)),
+            Frame::Report(report) => self.rounds(config, out, |it, _, _| it.report(link, report)),
+            Frame::Chunk(chunk) => self.rounds(config, out, |it, env, _| it.pulled(env, link, chunk)),
+            Frame::Sync(_) | Frame::Pull { .. } => {} // Not a child's to say.
+        }
+    }
+
+    fn send(&mut self, config: &Config, pieces: alloc::vec::Vec<P>, out: &mut impl Effects<Effect<A, P>>) {
+        let refusal = match self.phase {
+            Phase::Seated if pieces.is_empty() => Some(Refusal::Empty),
+            Phase::Seated if self.broadcast.is_sending() => Some(Refusal::Busy),
+            Phase::Seated => None,
+            Phase::Joining | Phase::Draining | Phase::Leaving | Phase::Ended(_) => Some(Refusal::NotSeated),
+        };
+        match refusal {
+            Some(refusal) => out.push(Effect::Refused(refusal)),
+            None => self.rounds(config, out, |it, _, _| it.send(pieces)),
+        }
+    }
+
+    fn leave(&mut self, config: &Config, out: &mut impl Effects<Effect<A, P>>) {
+        if self.phase == Phase::Seated {
+            self.phase = Phase::Draining;
+            self.rounds(config, out, |_, _, _| {});
+        }
+    }
+
+    /// It is not in the channel any more: all links go, and whoever waits is told.
+    fn end(&mut self, end: End, out: &mut impl Effects<Effect<A, P>>) {
+        let uplink = self.links.parent.take().map(|uplink| uplink.parent.edge.link);
+        for link in uplink.into_iter().chain(self.links.children.iter().map(|(link, _)| *link)) {
+            out.push(Effect::ClearTimer(Timer::Attach(link)));
+            out.push(Effect::Hang(link));
+        }
+        self.links.children = crate::bounded::Map::default();
+        self.broadcast.end(out);
+        self.phase = Phase::Ended(end);
+        out.push(Effect::Ended(end));
+    }
+}

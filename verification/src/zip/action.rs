@@ -1,0 +1,327 @@
+//! What can happen in a channel, in the order of a fair schedule.
+
+use std::fmt;
+
+use cirrus_core::controller;
+use cirrus_core::ids::LinkId;
+use cirrus_core::member::{self, Phase};
+
+use super::{Address, End, Mesh, Setup, Timer, Wire};
+
+/// What may go wrong, each with a budget; and choices that are no faults but need a bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fault {
+    /// A process dies.
+    Crash,
+    /// A link of the tree breaks.
+    Break,
+    /// A member's connection to the controller breaks.
+    BreakControl,
+    /// A sender's connection to the root breaks.
+    BreakDirect,
+    /// A member is declared dead that lives.
+    Suspect,
+    /// Somebody reports a neighbour that lives.
+    Impatient,
+    /// Somebody joins.
+    Join,
+    /// Somebody leaves.
+    Leave,
+    /// The fan-out changes.
+    Reshape,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Crash,
+        Self::Break,
+        Self::BreakControl,
+        Self::BreakDirect,
+        Self::Suspect,
+        Self::Impatient,
+        Self::Join,
+        Self::Leave,
+        Self::Reshape,
+    ];
+
+    /// In words.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Crash => "crash",
+            Self::Break => "break of a link",
+            Self::BreakControl => "break of member and controller",
+            Self::BreakDirect => "break of sender and root",
+            Self::Suspect => "wrong verdict",
+            Self::Impatient => "wrong report",
+            Self::Join => "join",
+            Self::Leave => "leave",
+            Self::Reshape => "change of fan-out",
+        }
+    }
+}
+
+/// Something that can happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// A member takes the controller's next word.
+    Hear(Address),
+    /// The controller takes a member's next word.
+    Say(Address),
+    /// A call to a parent arrives, or finds nobody.
+    Connect(LinkId),
+    /// The parent takes the child's next frame, or notices that the link is gone.
+    Up(LinkId),
+    /// The child takes the parent's next frame, or notices that the link is gone.
+    Down(LinkId),
+    /// A sender's call to the root arrives, or finds nobody.
+    ConnectRoot(Address),
+    /// The root takes a sender's next piece.
+    DirectUp(Address),
+    /// The sender takes the root's next word, or notices that the connection is gone.
+    DirectDown(Address),
+    /// A member calls the controller again.
+    Recontact(Address),
+    /// The lease of a root that is dead runs out.
+    Lapse,
+    /// A timer fires.
+    Fire(Timer),
+    /// An application sends.
+    Send(Address),
+    /// A new process joins.
+    Join,
+    /// An application leaves.
+    Leave(Address),
+    /// The fan-out becomes larger by one.
+    Reshape,
+    /// A fault: a process dies; what it had sent is lost, or still arrives.
+    Crash(Address, bool),
+    /// A fault: a link breaks; what was under way is lost, or still arrives.
+    Break(LinkId, bool),
+    /// A fault: a member's connection to the controller breaks, and all under way on it is lost.
+    BreakControl(Address),
+    /// A fault: a sender's connection to the root breaks, and all under way on it is lost.
+    BreakDirect(Address),
+    /// A fault: a timer fires that would not have fired yet.
+    Hasten(Timer),
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&crate::cluster::compact(&format!("{self:?}")))
+    }
+}
+
+impl Action {
+    /// The fault that it is.
+    #[must_use]
+    pub fn fault(&self) -> Option<Fault> {
+        match self {
+            Self::Crash(..) => Some(Fault::Crash),
+            Self::Break(..) => Some(Fault::Break),
+            Self::BreakControl(_) => Some(Fault::BreakControl),
+            Self::BreakDirect(_) => Some(Fault::BreakDirect),
+            Self::Hasten(Timer::Controller(_)) => Some(Fault::Suspect),
+            Self::Hasten(Timer::Member(..)) => Some(Fault::Impatient),
+            Self::Join => Some(Fault::Join),
+            Self::Leave(_) => Some(Fault::Leave),
+            Self::Reshape => Some(Fault::Reshape),
+            Self::Hear(_)
+            | Self::Say(_)
+            | Self::Connect(_)
+            | Self::Up(_)
+            | Self::Down(_)
+            | Self::ConnectRoot(_)
+            | Self::DirectUp(_)
+            | Self::DirectDown(_)
+            | Self::Recontact(_)
+            | Self::Lapse
+            | Self::Fire(_)
+            | Self::Send(_) => None,
+        }
+    }
+
+    /// In a word, what kind of step it is.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Hear(_) => "hear",
+            Self::Say(_) => "say",
+            Self::Connect(_) => "connect",
+            Self::Up(_) => "up",
+            Self::Down(_) => "down",
+            Self::ConnectRoot(_) => "connect to the root",
+            Self::DirectUp(_) => "to the root",
+            Self::DirectDown(_) => "from the root",
+            Self::Recontact(_) => "recontact",
+            Self::Lapse => "lapse",
+            Self::Fire(_) => "timer",
+            Self::Send(_) => "send",
+            _ => self.fault().map_or("", Fault::name),
+        }
+    }
+}
+
+impl Wire {
+    /// Whether the parent has something to read or to notice.
+    pub(super) fn reaches_parent(&self) -> bool {
+        let gone = self.broken || self.child_end == End::Shut;
+        !self.dialling && self.parent_end == End::Open && (gone || !self.up.is_empty())
+    }
+
+    /// Whether the child has something to read or to notice.
+    pub(super) fn reaches_child(&self) -> bool {
+        let gone = self.broken || self.parent_end == End::Shut;
+        !self.dialling && self.child_end == End::Open && (gone || !self.down.is_empty())
+    }
+}
+
+impl Mesh {
+    /// What happens between controller and members without anybody's doing.
+    pub(super) fn on_control(&self) -> impl Iterator<Item = Action> {
+        let processes = (0..).zip(&self.processes);
+        processes.flat_map(|(address, process)| {
+            let hears = process.listens() && !process.control.down.is_empty();
+            let hear = hears.then_some(Action::Hear(address));
+            hear.into_iter().chain((!process.control.up.is_empty()).then_some(Action::Say(address)))
+        })
+    }
+
+    /// Calls that arrive.
+    pub(super) fn on_calls(&self) -> impl Iterator<Item = Action> {
+        let calls = self.wires.iter().filter(|(_, wire)| wire.dialling);
+        let roots = (0..).zip(&self.processes).filter(|(_, process)| {
+            process.listens() && process.direct.as_ref().is_some_and(|direct| direct.dialling)
+        });
+        calls
+            .map(|(link, _)| Action::Connect(*link))
+            .chain(roots.map(|(address, _)| Action::ConnectRoot(address)))
+    }
+
+    /// Everything that happens by itself, in the order of a fair schedule.
+    pub fn by_itself(&self, setup: &Setup, actions: &mut Vec<Action>) {
+        actions.extend(self.on_control());
+        actions.extend(self.on_calls());
+        for (link, wire) in &self.wires {
+            actions.extend(wire.reaches_parent().then_some(Action::Up(*link)));
+            actions.extend(wire.reaches_child().then_some(Action::Down(*link)));
+        }
+        for (address, process) in (0..).zip(&self.processes) {
+            if !process.listens() {
+                continue;
+            }
+            if let Some(direct) = &process.direct {
+                actions.extend((!direct.up.is_empty() && !direct.shut).then_some(Action::DirectUp(address)));
+                let down = !direct.down.is_empty() || direct.shut;
+                actions.extend((down && !direct.dialling).then_some(Action::DirectDown(address)));
+            }
+            actions.extend(process.control.cut.then_some(Action::Recontact(address)));
+        }
+        // Timers that would not fire if those whom they wait for lived.
+        let root = self.controller.tree.root().filter(|root| {
+            let suspected = self.controller.record(*root).is_some_and(|record| record.probe.is_some());
+            !suspected && self.of(*root).is_some_and(|process| !process.listens())
+        });
+        let mut late = Vec::new();
+        for timer in &self.timers {
+            match timer {
+                Timer::Controller(_) if self.is_due(*timer) => actions.push(Action::Fire(*timer)),
+                Timer::Member(..) if self.is_due(*timer) => late.push(Action::Fire(*timer)),
+                Timer::Controller(_) | Timer::Member(..) => {}
+            }
+        }
+        actions.extend(root.map(|_| Action::Lapse));
+        actions.append(&mut late);
+        for (address, _) in &setup.sends {
+            actions.extend(self.can_send(setup, *address).then_some(Action::Send(*address)));
+        }
+    }
+
+    /// Whether an application has something to send and may.
+    fn can_send(&self, setup: &Setup, address: Address) -> bool {
+        let Some(process) = self.live(address) else { return false };
+        let planned = setup.sends.iter().filter(|(sender, _)| *sender == address).count();
+        let broadcast = &process.machine.broadcast;
+        let sent = broadcast.sender.sequence.0 as usize;
+        process.machine.phase == Phase::Seated && !broadcast.is_sending() && sent < planned
+    }
+
+    /// Whether a timer may fire without anybody's being wronged.
+    fn is_due(&self, timer: Timer) -> bool {
+        let gone = |address: Option<&Address>| address.is_none_or(|address| self.live(*address).is_none());
+        match timer {
+            Timer::Controller(controller::Timer::Probe(member, _)) => gone(self.seats.get(&member)),
+            Timer::Controller(controller::Timer::Reshape) => true,
+            Timer::Member(address, timer) => {
+                let Some(process) = self.live(address) else { return false };
+                match timer {
+                    member::Timer::Redial(_) | member::Timer::RedialRoot(_) => true,
+                    member::Timer::Submission(from, _) => gone(self.seats.get(&from)),
+                    member::Timer::Attach(link) => {
+                        let links = &process.machine.links;
+                        let up = links.parent.as_ref().map(|uplink| uplink.parent.edge);
+                        let up = up.filter(|edge| edge.link == link).map(|edge| edge.member);
+                        let down = links.children.get(&link).map(|child| child.member);
+                        let known = up.or(down).is_none_or(|other| gone(self.seats.get(&other)));
+                        // It fires again and again; once is enough as long as nobody has read it.
+                        let said = cirrus_core::channel::ToController::Report(link);
+                        known && !process.control.up.contains(&said)
+                    }
+                }
+            }
+        }
+    }
+
+    /// Everything that can happen.
+    #[must_use]
+    pub fn enabled(&self, setup: &Setup) -> Vec<Action> {
+        let mut actions = Vec::new();
+        self.by_itself(setup, &mut actions);
+        for (address, process) in (0..).zip(&self.processes) {
+            if !process.listens() {
+                continue;
+            }
+            let mortal = setup.mortal.is_empty() || setup.mortal.contains(&address);
+            if self.may(Fault::Crash) && mortal {
+                let busy = !process.control.up.is_empty()
+                    || self.wires.values().any(|wire| wire.under_way_from(address));
+                actions.push(Action::Crash(address, false));
+                actions.extend(busy.then_some(Action::Crash(address, true)));
+            }
+            let control = self.may(Fault::BreakControl) && !process.control.cut;
+            actions.extend(control.then_some(Action::BreakControl(address)));
+            let direct = process.direct.as_ref().is_some_and(|direct| !direct.dialling && !direct.shut);
+            actions.extend((self.may(Fault::BreakDirect) && direct).then_some(Action::BreakDirect(address)));
+            let seated = process.machine.phase == Phase::Seated;
+            actions.extend((self.may(Fault::Leave) && seated).then_some(Action::Leave(address)));
+        }
+        if self.may(Fault::Break) {
+            for (link, wire) in self.wires.iter().filter(|(_, wire)| !wire.dialling && !wire.broken) {
+                actions.push(Action::Break(*link, false));
+                let busy = !wire.up.is_empty() || !wire.down.is_empty();
+                actions.extend(busy.then_some(Action::Break(*link, true)));
+            }
+        }
+        for timer in &self.timers {
+            let may = match timer {
+                Timer::Controller(controller::Timer::Probe(..)) => self.may(Fault::Suspect),
+                Timer::Member(address, member::Timer::Attach(_) | member::Timer::Submission(..)) => {
+                    self.may(Fault::Impatient) && self.live(*address).is_some()
+                }
+                Timer::Controller(controller::Timer::Reshape)
+                | Timer::Member(_, member::Timer::Redial(_) | member::Timer::RedialRoot(_)) => false,
+            };
+            actions.extend((may && !self.is_due(*timer)).then_some(Action::Hasten(*timer)));
+        }
+        actions.extend(self.may(Fault::Join).then_some(Action::Join));
+        actions.extend(self.may(Fault::Reshape).then_some(Action::Reshape));
+        actions
+    }
+}
+
+impl Wire {
+    fn under_way_from(&self, address: Address) -> bool {
+        self.child == address && !self.up.is_empty() || self.parent == address && !self.down.is_empty()
+    }
+}

@@ -1,0 +1,237 @@
+//! A whole channel in one value: its controller, its members' processes, the connections between them, and faults.
+//!
+//! ```text
+//!   controller  <--- control: one FIFO each way ---> process
+//!   process     <--- wire: one for each link ------> process      the tree
+//!   process     <--- direct: to the root ----------> process      senders
+//! ```
+//!
+//! As in a [`Cluster`](crate::cluster::Cluster), no decision is taken here: [`Mesh::enabled`] lists what can happen,
+//! [`Mesh::apply`] lets it happen. A connection delivers in order; a break loses what was under way on it, or only
+//! tells both ends so after they have read it. A crash closes all of a process's connections.
+
+mod action;
+mod connections;
+pub mod rules;
+mod run;
+mod system;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use cirrus_core::channel::{Frame, Head, Submit, ToController, ToMember};
+use cirrus_core::controller::{self, Channel};
+use cirrus_core::ids::{ControllerEpoch, FanOut, LinkId, MemberId, Sequence, Term};
+use cirrus_core::member::{self, Member, Outcome};
+
+use crate::tally::{Broken, Tally};
+
+pub use action::{Action, Fault};
+pub use rules::{Check, RULES, Rule};
+pub use system::Zip;
+
+/// Where a process listens: its number.
+pub type Address = u32;
+
+/// A piece of a payload says which it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Piece {
+    /// The sending process.
+    pub sender: Address,
+    /// Which of its broadcasts.
+    pub sequence: Sequence,
+    /// Which piece, from 0.
+    pub index: u32,
+}
+
+/// The machines' configurations, and what happens.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The controller's.
+    pub controller: controller::Config,
+    /// The members'.
+    pub member: member::Config,
+    /// The tree's.
+    pub fan_out: FanOut,
+    /// Processes that have joined before it begins.
+    pub members: u32,
+    /// How many rounds an application can take, all in all.
+    pub wanted: u32,
+    /// Which processes send, and how many pieces each time.
+    pub sends: Vec<(Address, u32)>,
+    /// How often each fault may happen.
+    pub faults: BTreeMap<Fault, u32>,
+    /// Who may die; everybody when it is empty.
+    pub mortal: Vec<Address>,
+    /// What the controller and the members say to each other arrives at once.
+    pub prompt_control: bool,
+    /// Connections are made at once.
+    pub prompt_links: bool,
+}
+
+/// A member's connection to the controller.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Control {
+    /// On the way to the controller.
+    pub up: VecDeque<ToController>,
+    /// On the way to the member.
+    pub down: VecDeque<ToMember<Address>>,
+    /// It broke, and the member has not called again yet.
+    pub cut: bool,
+}
+
+/// Whether somebody reads at an end of a connection.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum End {
+    /// Yes.
+    #[default]
+    Open,
+    /// It was closed, or has noticed that the other one was.
+    Shut,
+}
+
+/// A connection for a link of the tree.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Wire {
+    /// Who calls.
+    pub child: Address,
+    /// Who is called.
+    pub parent: Address,
+    /// The call has not arrived yet.
+    pub dialling: bool,
+    /// It broke: who has read what is left notices.
+    pub broken: bool,
+    /// The child's end.
+    pub child_end: End,
+    /// The parent's end.
+    pub parent_end: End,
+    /// On the way to the parent.
+    pub up: VecDeque<Frame<Address, Piece>>,
+    /// On the way to the child.
+    pub down: VecDeque<Frame<Address, Piece>>,
+}
+
+/// A sender's connection to the root.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Direct {
+    /// The root's term.
+    pub term: Term,
+    /// The root.
+    pub to: Address,
+    /// The call has not arrived yet.
+    pub dialling: bool,
+    /// The root's end is closed.
+    pub shut: bool,
+    /// On the way to the root.
+    pub up: VecDeque<Submit<Piece>>,
+    /// On the way to the sender.
+    pub down: VecDeque<(Term, Sequence, u32)>,
+}
+
+/// A process.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Process {
+    /// Its machine.
+    pub machine: Arc<Member<Address, Piece>>,
+    /// It lives.
+    pub alive: bool,
+    /// To the controller.
+    pub control: Control,
+    /// To the root.
+    pub direct: Option<Direct>,
+    /// What its application got.
+    pub delivered: Vec<(Head, bool)>,
+    /// What became of its broadcasts.
+    pub outcomes: Vec<(Sequence, Outcome)>,
+}
+
+/// Every timer there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Timer {
+    /// The controller's.
+    Controller(controller::Timer),
+    /// A member's.
+    Member(Address, member::Timer),
+}
+
+/// A whole channel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Mesh {
+    /// The controller.
+    pub controller: Arc<Channel<Address>>,
+    /// The processes, by address.
+    pub processes: Vec<Arc<Process>>,
+    /// Which process a member is.
+    pub seats: Arc<BTreeMap<MemberId, Address>>,
+    /// The connections of the tree.
+    pub wires: BTreeMap<LinkId, Arc<Wire>>,
+    /// Timers that are set.
+    pub timers: BTreeSet<Timer>,
+    /// How often each fault may still happen.
+    pub budget: BTreeMap<Fault, u32>,
+    /// What the last step broke.
+    pub broken: Vec<Broken>,
+}
+
+/// Who watches a step: the count of verdicts, and the timers that it set, for who has a clock.
+#[derive(Debug, Default)]
+pub struct Watch<'a> {
+    /// The verdicts; `None` where nobody asks, and no rule is looked at.
+    pub tally: Option<&'a mut Tally>,
+    /// The timers that were set, and for how long.
+    pub set: Vec<(Timer, cirrus_core::ids::Millis)>,
+}
+
+impl Mesh {
+    /// A channel whose first members are joining.
+    #[must_use]
+    pub fn new(setup: &Setup, watch: &mut Watch<'_>) -> Self {
+        let mut mesh = Self {
+            controller: Arc::new(Channel::new(ControllerEpoch(1), setup.fan_out)),
+            processes: Vec::new(),
+            seats: Arc::default(),
+            wires: BTreeMap::new(),
+            timers: BTreeSet::new(),
+            budget: setup.faults.clone(),
+            broken: Vec::new(),
+        };
+        for _ in 0..setup.members {
+            mesh.apply(setup, &Action::Join, watch);
+        }
+        mesh
+    }
+
+    /// Whether a fault may still happen.
+    #[must_use]
+    pub fn may(&self, fault: Fault) -> bool {
+        self.budget.get(&fault).is_some_and(|left| *left > 0)
+    }
+
+    /// A process, as long as there is life in it.
+    #[must_use]
+    pub fn live(&self, address: Address) -> Option<&Arc<Process>> {
+        self.processes.get(address as usize).filter(|process| process.listens())
+    }
+
+    /// The process of a member, dead or alive.
+    #[must_use]
+    pub fn of(&self, member: MemberId) -> Option<&Arc<Process>> {
+        self.processes.get(*self.seats.get(&member)? as usize)
+    }
+
+    /// Processes whose member lives and was neither fenced nor let go.
+    pub fn staying(&self) -> impl Iterator<Item = (MemberId, &Arc<Process>)> {
+        self.controller.tree.members().filter_map(|member| {
+            let process = self.of(member)?;
+            process.listens().then_some((member, process))
+        })
+    }
+}
+
+impl Process {
+    /// It lives, and its member's time is not over.
+    #[must_use]
+    pub fn listens(&self) -> bool {
+        self.alive && !matches!(self.machine.phase, member::Phase::Ended(_))
+    }
+}

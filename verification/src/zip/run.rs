@@ -1,0 +1,350 @@
+//! One action carried out: machines step, and their effects go where a shell would send them.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use cirrus_core::channel::{ToController, ToMember};
+use cirrus_core::controller;
+use cirrus_core::ids::{CallId, FanOut, LinkId, MemberId};
+use cirrus_core::member::{self, Member};
+use cirrus_core::rule::{Ruled, Step};
+
+use super::{Action, Address, Check, Mesh, Piece, Process, RULES, Setup, Timer, Watch, Wire};
+use crate::tally::Part;
+
+type MemberEvent = member::Event<Address, Piece>;
+type MemberEffect = member::Effect<Address, Piece>;
+
+/// An event on its way to a machine.
+#[derive(Clone, Debug)]
+enum Inner {
+    Controller(controller::Event<Address>),
+    Member(Address, MemberEvent),
+}
+
+pub(super) struct Run<'a, 'w> {
+    pub(super) mesh: &'a mut Mesh,
+    setup: &'a Setup,
+    watch: &'a mut Watch<'w>,
+    todo: VecDeque<Inner>,
+}
+
+impl Mesh {
+    /// Carries out one action, and what happens at once because of it.
+    pub fn apply(&mut self, setup: &Setup, action: &Action, watch: &mut Watch<'_>) {
+        self.broken.clear();
+        let mut run = Run { mesh: self, setup, watch, todo: VecDeque::new() };
+        run.take(action);
+        while let Some(next) = run.prompt() {
+            run.take(&next);
+        }
+    }
+}
+
+/// One step of a machine, and what its rules say about it.
+fn step<M: Ruled>(
+    part: Part,
+    machine: &mut Arc<M>,
+    config: &M::Config,
+    event: M::Event,
+    watch: &mut Watch<'_>,
+    broken: &mut Vec<crate::tally::Broken>,
+) -> Vec<M::Effect> {
+    let mut effects = Vec::new();
+    match &mut watch.tally {
+        None => Arc::make_mut(machine).step(config, event, &mut effects),
+        Some(tally) => {
+            let before = Arc::clone(machine);
+            Arc::make_mut(machine).step(config, event.clone(), &mut effects);
+            let after: &M = machine;
+            tally.step(
+                part,
+                &Step { config, before: &*before, event: &event, effects: &effects, after },
+                broken,
+            );
+        }
+    }
+    effects
+}
+
+impl Run<'_, '_> {
+    fn take(&mut self, action: &Action) {
+        if let Some(fault) = action.fault()
+            && let Some(left) = self.mesh.budget.get_mut(&fault)
+        {
+            *left = left.saturating_sub(1);
+        }
+        self.begin(action);
+        while let Some(inner) = self.todo.pop_front() {
+            match inner {
+                Inner::Controller(event) => self.controller(event),
+                Inner::Member(address, event) => self.member(address, event),
+            }
+        }
+    }
+
+    /// What this world does not leave for later.
+    fn prompt(&self) -> Option<Action> {
+        let control = self.setup.prompt_control.then(|| self.mesh.on_control().next()).flatten();
+        control.or_else(|| self.setup.prompt_links.then(|| self.mesh.on_calls().next()).flatten())
+    }
+
+    pub(super) fn process(&mut self, address: Address) -> Option<&mut Process> {
+        self.mesh.processes.get_mut(address as usize).map(Arc::make_mut)
+    }
+
+    pub(super) fn wire(&mut self, link: LinkId) -> Option<&mut Wire> {
+        self.mesh.wires.get_mut(&link).map(Arc::make_mut)
+    }
+
+    pub(super) fn to(&mut self, address: Address, event: MemberEvent) {
+        self.todo.push_back(Inner::Member(address, event));
+    }
+
+    fn begin(&mut self, action: &Action) {
+        match *action {
+            Action::Hear(address) => {
+                let word = self.process(address).and_then(|process| process.control.down.pop_front());
+                let Some(word) = word else { return };
+                let joins = matches!(word, ToMember::Welcome(_));
+                self.to(address, member::Event::Controller(word));
+                if joins {
+                    self.to(address, member::Event::Receive(self.setup.wanted));
+                }
+            }
+            Action::Say(address) => self.say(address),
+            Action::Connect(link) => self.connect(link),
+            Action::Up(link) => self.up(link),
+            Action::Down(link) => self.down(link),
+            Action::ConnectRoot(address) => self.connect_root(address),
+            Action::DirectUp(address) => {
+                let Some(from) = self.mesh.live(address).and_then(|process| process.machine.id) else {
+                    return;
+                };
+                let Some(direct) = self.process(address).and_then(|process| process.direct.as_mut()) else {
+                    return;
+                };
+                let to = direct.to;
+                if let Some(submit) = direct.up.pop_front() {
+                    self.to(to, member::Event::Submitted { from, submit });
+                }
+            }
+            Action::DirectDown(address) => self.direct_down(address),
+            Action::Recontact(address) => {
+                if let Some(process) = self.process(address) {
+                    process.control.cut = false;
+                }
+                self.to(address, member::Event::ControllerUp);
+            }
+            Action::Lapse => {
+                if let Some(root) = self.mesh.controller.tree.root() {
+                    self.todo.push_back(Inner::Controller(controller::Event::Suspected(root)));
+                }
+            }
+            Action::Fire(timer) | Action::Hasten(timer) => self.fire(timer),
+            Action::Send(address) => self.send(address),
+            Action::Join => self.join(),
+            Action::Leave(address) => self.to(address, member::Event::Leave),
+            Action::Reshape => {
+                let wider = FanOut(self.mesh.controller.tree.fan_out().0 + 1);
+                self.todo.push_back(Inner::Controller(controller::Event::Reshape(wider)));
+            }
+            Action::Crash(address, kept) => self.crash(address, kept),
+            Action::Break(link, kept) => {
+                let Some(wire) = self.wire(link) else { return };
+                wire.broken = true;
+                if !kept {
+                    wire.up.clear();
+                    wire.down.clear();
+                }
+            }
+            Action::BreakControl(address) => {
+                if let Some(process) = self.process(address) {
+                    process.control = super::Control { cut: true, ..super::Control::default() };
+                }
+            }
+            Action::BreakDirect(address) => self.shut_direct(address, true),
+        }
+    }
+
+    fn say(&mut self, address: Address) {
+        let Some(process) = self.process(address) else { return };
+        let Some(message) = process.control.up.pop_front() else { return };
+        if let Some(member) = process.machine.id {
+            self.todo.push_back(Inner::Controller(controller::Event::From { member, message }));
+        }
+    }
+
+    fn fire(&mut self, timer: Timer) {
+        self.mesh.timers.remove(&timer);
+        match timer {
+            Timer::Controller(timer) => {
+                self.todo.push_back(Inner::Controller(controller::Event::Timer(timer)));
+            }
+            Timer::Member(address, timer) => self.to(address, member::Event::Timer(timer)),
+        }
+    }
+
+    fn send(&mut self, address: Address) {
+        let Some(process) = self.mesh.live(address) else { return };
+        let sent = process.machine.broadcast.sender.sequence;
+        let mut planned = self.setup.sends.iter().filter(|(sender, _)| *sender == address);
+        let (Some((_, pieces)), Some(sequence)) = (planned.nth(sent.0 as usize), sent.next()) else { return };
+        let pieces = (0..*pieces).map(|index| Piece { sender: address, sequence, index }).collect();
+        self.to(address, member::Event::Send(pieces));
+    }
+
+    fn join(&mut self) {
+        let address = Address::try_from(self.mesh.processes.len()).unwrap_or(Address::MAX);
+        self.mesh.processes.push(Arc::new(Process {
+            machine: Arc::new(Member::new(address)),
+            alive: true,
+            control: super::Control::default(),
+            direct: None,
+            delivered: Vec::new(),
+            outcomes: Vec::new(),
+        }));
+        let call = CallId(address.into());
+        self.todo.push_back(Inner::Controller(controller::Event::Join { call, address }));
+    }
+
+    /// All that the process had open is closed; the others notice when they have read what is left.
+    fn crash(&mut self, address: Address, kept: bool) {
+        if let Some(process) = self.process(address) {
+            process.alive = false;
+            if !kept {
+                process.control.up.clear();
+            }
+            process.control.down.clear();
+        }
+        self.close_all(address, kept);
+        self.mesh.timers.retain(|timer| !matches!(timer, Timer::Member(owner, _) if *owner == address));
+    }
+
+    fn controller(&mut self, event: controller::Event<Address>) {
+        let join = match &event {
+            controller::Event::Join { address, .. } => Some(*address),
+            _ => None,
+        };
+        let mesh = &mut *self.mesh;
+        let config = &self.setup.controller;
+        let effects =
+            step(Part::Controller, &mut mesh.controller, config, event, self.watch, &mut mesh.broken);
+        for effect in effects {
+            match effect {
+                controller::Effect::Accept { member, .. } => {
+                    let seats = Arc::make_mut(&mut self.mesh.seats);
+                    seats.extend(join.map(|address| (member, address)));
+                }
+                controller::Effect::Refuse { .. } => {}
+                controller::Effect::Send { to, message } => self.send_word(to, message),
+                controller::Effect::SetTimer { timer, after } => self.set(Timer::Controller(timer), after),
+                controller::Effect::ClearTimer(timer) => {
+                    self.mesh.timers.remove(&Timer::Controller(timer));
+                }
+            }
+        }
+    }
+
+    fn send_word(&mut self, to: MemberId, message: ToMember<Address>) {
+        let Some(address) = self.mesh.seats.get(&to).copied() else { return };
+        if self.mesh.live(address).is_none() {
+            return;
+        }
+        if let Some(process) = self.process(address)
+            && !process.control.cut
+        {
+            process.control.down.push_back(message);
+        }
+    }
+
+    fn set(&mut self, timer: Timer, after: cirrus_core::ids::Millis) {
+        self.mesh.timers.insert(timer);
+        self.watch.set.push((timer, after));
+    }
+
+    fn member(&mut self, address: Address, event: MemberEvent) {
+        if self.mesh.live(address).is_none() {
+            return;
+        }
+        let Some(process) = self.mesh.processes.get_mut(address as usize) else { return };
+        let machine = &mut Arc::make_mut(process).machine;
+        let config = &self.setup.member;
+        let effects = step(Part::Member, machine, config, event, self.watch, &mut self.mesh.broken);
+        for effect in effects {
+            self.effect(address, effect);
+        }
+    }
+
+    fn effect(&mut self, address: Address, effect: MemberEffect) {
+        match effect {
+            member::Effect::ToController(message) => self.tell_controller(address, message),
+            member::Effect::Dial { link, address: parent } => self.dial(address, link, parent),
+            member::Effect::Send { link, frame } => self.send_frame(address, link, frame),
+            member::Effect::Hang(link) => self.hang(address, link),
+            member::Effect::DialRoot { term, address: to } => self.dial_root(address, term, to),
+            member::Effect::HangRoot(term) => {
+                let direct = self.mesh.processes.get(address as usize).and_then(|it| it.direct.as_ref());
+                if direct.is_some_and(|direct| direct.term == term) {
+                    self.shut_direct(address, false);
+                }
+            }
+            member::Effect::Submit(submit) => {
+                if let Some(direct) = self.process(address).and_then(|process| process.direct.as_mut())
+                    && !direct.shut
+                {
+                    direct.up.push_back(submit);
+                }
+            }
+            member::Effect::Go { to, term, sequence, index } => {
+                if let Some(direct) = self.direct_of(to, address) {
+                    direct.down.push_back((term, sequence, index));
+                }
+            }
+            member::Effect::HangSubmitter(from) => {
+                if let Some(direct) = self.direct_of(from, address) {
+                    direct.shut = true;
+                    direct.up.clear();
+                }
+            }
+            member::Effect::Deliver { head, pieces } => self.deliver(address, head, pieces),
+            member::Effect::Sent { sequence, outcome } => {
+                if let Some(process) = self.process(address) {
+                    process.outcomes.push((sequence, outcome));
+                }
+            }
+            member::Effect::Refused(_) => {}
+            member::Effect::Ended(_) => {
+                self.close_all(address, true);
+                self.mesh.timers.retain(|timer| !matches!(timer, Timer::Member(of, _) if *of == address));
+            }
+            member::Effect::SetTimer { timer, after } => self.set(Timer::Member(address, timer), after),
+            member::Effect::ClearTimer(timer) => {
+                self.mesh.timers.remove(&Timer::Member(address, timer));
+            }
+        }
+    }
+
+    fn tell_controller(&mut self, address: Address, message: ToController) {
+        if let Some(process) = self.process(address)
+            && !process.control.cut
+        {
+            process.control.up.push_back(message);
+        }
+    }
+
+    fn deliver(&mut self, address: Address, head: cirrus_core::channel::Head, pieces: Option<Vec<Piece>>) {
+        if let Some(tally) = &mut self.watch.tally {
+            for (place, rule) in RULES.iter().enumerate() {
+                if let Check::Delivery(check) = rule.check {
+                    let process = &self.mesh.processes[address as usize];
+                    let verdict = check(self.setup, process, &head, pieces.as_deref());
+                    tally.add(Part::Mesh, place, rule.name, verdict, &mut self.mesh.broken);
+                }
+            }
+        }
+        if let Some(process) = self.process(address) {
+            process.delivered.push((head, pieces.is_some()));
+        }
+    }
+}
