@@ -165,13 +165,13 @@ impl Action {
 
 impl Wire {
     /// Whether the parent has something to read or to notice.
-    pub(super) fn reaches_parent(&self) -> bool {
+    pub(crate) fn reaches_parent(&self) -> bool {
         let gone = self.broken || self.child_end == End::Shut;
         !self.dialling && self.parent_end == End::Open && (gone || !self.up.is_empty())
     }
 
     /// Whether the child has something to read or to notice.
-    pub(super) fn reaches_child(&self) -> bool {
+    pub(crate) fn reaches_child(&self) -> bool {
         let gone = self.broken || self.parent_end == End::Shut;
         !self.dialling && self.child_end == End::Open && (gone || !self.down.is_empty())
     }
@@ -239,7 +239,7 @@ impl Mesh {
     }
 
     /// Whether an application has something to send and may.
-    fn can_send(&self, setup: &Setup, address: Address) -> bool {
+    pub(crate) fn can_send(&self, setup: &Setup, address: Address) -> bool {
         let Some(process) = self.live(address) else { return false };
         let planned = setup.sends.iter().filter(|(sender, _)| *sender == address).count();
         let broadcast = &process.machine.broadcast;
@@ -248,7 +248,7 @@ impl Mesh {
     }
 
     /// Whether a timer may fire without anybody's being wronged.
-    fn is_due(&self, timer: Timer) -> bool {
+    pub(crate) fn is_due(&self, timer: Timer) -> bool {
         let gone = |address: Option<&Address>| address.is_none_or(|address| self.live(*address).is_none());
         match timer {
             Timer::Controller(controller::Timer::Probe(member, _)) => gone(self.seats.get(&member)),

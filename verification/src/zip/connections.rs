@@ -8,7 +8,7 @@ use cirrus_core::ids::{LinkId, MemberId, Term};
 use cirrus_core::member;
 
 use super::run::Run;
-use super::{Address, Direct, End, Piece, Wire};
+use super::{Action, Address, Direct, End, Piece, Wire};
 
 impl Run<'_, '_> {
     /// Closes all connections of a process.
@@ -36,6 +36,7 @@ impl Run<'_, '_> {
             if let Some(direct) = self.process(sender).and_then(|process| process.direct.as_mut()) {
                 direct.shut = true;
                 direct.up.clear();
+                self.sent(Action::DirectDown(sender));
             }
         }
     }
@@ -50,6 +51,7 @@ impl Run<'_, '_> {
             direct.shut = true;
             direct.up.clear();
             direct.down.clear();
+            self.sent(Action::DirectDown(address));
         } else {
             process.direct = None;
         }
@@ -74,6 +76,7 @@ impl Run<'_, '_> {
             down: VecDeque::new(),
         };
         self.mesh.wires.insert(link, Arc::new(wire));
+        self.sent(Action::Connect(link));
     }
 
     pub(super) fn connect(&mut self, link: LinkId) {
@@ -114,16 +117,22 @@ impl Run<'_, '_> {
     /// A process closes its end of a wire.
     pub(super) fn hang(&mut self, address: Address, link: LinkId) {
         let Some(wire) = self.wire(link) else { return };
-        if wire.child == address {
+        let by_child = wire.child == address;
+        let by_parent = wire.parent == address && !wire.dialling;
+        if by_child {
             wire.child_end = End::Shut;
             wire.down.clear();
         }
-        if wire.parent == address && !wire.dialling {
+        if by_parent {
             wire.parent_end = End::Shut;
             wire.up.clear();
         }
         if wire.child_end == End::Shut && (wire.dialling || wire.parent_end == End::Shut) {
             self.mesh.wires.remove(&link);
+        } else if by_child {
+            self.sent(Action::Up(link));
+        } else if by_parent {
+            self.sent(Action::Down(link));
         }
     }
 
@@ -163,8 +172,10 @@ impl Run<'_, '_> {
         }
         if wire.child == address && wire.parent_end == End::Open {
             wire.up.push_back(frame);
+            self.sent(Action::Up(link));
         } else if wire.parent == address && wire.child_end == End::Open {
             wire.down.push_back(frame);
+            self.sent(Action::Down(link));
         }
     }
 
@@ -172,13 +183,14 @@ impl Run<'_, '_> {
         if let Some(process) = self.process(address) {
             let (up, down) = (VecDeque::new(), VecDeque::new());
             process.direct = Some(Direct { term, to, dialling: true, shut: false, up, down });
+            self.sent(Action::ConnectRoot(address));
         }
     }
 
     /// The connection of a sender to this root, if it stands.
-    pub(super) fn direct_of(&mut self, sender: MemberId, root: Address) -> Option<&mut Direct> {
+    pub(super) fn direct_of(&mut self, sender: MemberId, root: Address) -> Option<(Address, &mut Direct)> {
         let sender = *self.mesh.seats.get(&sender)?;
         let direct = self.process(sender)?.direct.as_mut()?;
-        (direct.to == root && !direct.dialling && !direct.shut).then_some(direct)
+        (direct.to == root && !direct.dialling && !direct.shut).then_some((sender, direct))
     }
 }

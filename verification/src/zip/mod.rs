@@ -23,6 +23,7 @@ use cirrus_core::channel::{Frame, Head, Submit, ToController, ToMember};
 use cirrus_core::controller::{self, Channel};
 use cirrus_core::ids::{ControllerEpoch, FanOut, LinkId, MemberId, Sequence, Term};
 use cirrus_core::member::{self, Member, Outcome};
+use cirrus_core::rule::RuleName;
 
 use crate::tally::{Broken, Tally};
 
@@ -173,13 +174,20 @@ pub struct Mesh {
     pub broken: Vec<Broken>,
 }
 
-/// Who watches a step: the count of verdicts, and the timers that it set, for who has a clock.
+/// Who watches a step: the count of verdicts; and for who has a clock, the timers that it set and what it put on its
+/// way.
 #[derive(Debug, Default)]
 pub struct Watch<'a> {
     /// The verdicts; `None` where nobody asks, and no rule is looked at.
     pub tally: Option<&'a mut Tally>,
+    /// Rules of the controller that are not asked this time: those that go through all members are too slow to be
+    /// asked at every step of a large channel.
+    pub unasked: &'static [RuleName],
     /// The timers that were set, and for how long.
     pub set: Vec<(Timer, cirrus_core::ids::Millis)>,
+    /// With what each word, frame and call that was put on its way will arrive, and each end be noticed. An action is
+    /// here at least as often as it can happen because of this step; if its connection ends before, it cannot.
+    pub sent: Vec<Action>,
 }
 
 impl Mesh {

@@ -7,7 +7,7 @@ use cirrus_core::channel::{ToController, ToMember};
 use cirrus_core::controller;
 use cirrus_core::ids::{CallId, FanOut, LinkId, MemberId};
 use cirrus_core::member::{self, Member};
-use cirrus_core::rule::{Ruled, Step};
+use cirrus_core::rule::{RuleName, Ruled, Step};
 
 use super::{Action, Address, Check, Mesh, Piece, Process, RULES, Setup, Timer, Watch, Wire};
 use crate::tally::Part;
@@ -48,6 +48,7 @@ fn step<M: Ruled>(
     config: &M::Config,
     event: M::Event,
     watch: &mut Watch<'_>,
+    unasked: &[RuleName],
     broken: &mut Vec<crate::tally::Broken>,
 ) -> Vec<M::Effect> {
     let mut effects = Vec::new();
@@ -57,9 +58,10 @@ fn step<M: Ruled>(
             let before = Arc::clone(machine);
             Arc::make_mut(machine).step(config, event.clone(), &mut effects);
             let after: &M = machine;
-            tally.step(
+            tally.step_except(
                 part,
                 &Step { config, before: &*before, event: &event, effects: &effects, after },
+                unasked,
                 broken,
             );
         }
@@ -95,6 +97,11 @@ impl Run<'_, '_> {
 
     pub(super) fn wire(&mut self, link: LinkId) -> Option<&mut Wire> {
         self.mesh.wires.get_mut(&link).map(Arc::make_mut)
+    }
+
+    /// Something was put on its way, and will arrive with this.
+    pub(super) fn sent(&mut self, arrival: Action) {
+        self.watch.sent.push(arrival);
     }
 
     pub(super) fn to(&mut self, address: Address, event: MemberEvent) {
@@ -157,11 +164,14 @@ impl Run<'_, '_> {
                     wire.up.clear();
                     wire.down.clear();
                 }
+                self.sent(Action::Up(link));
+                self.sent(Action::Down(link));
             }
             Action::BreakControl(address) => {
                 if let Some(process) = self.process(address) {
                     process.control = super::Control { cut: true, ..super::Control::default() };
                 }
+                self.sent(Action::Recontact(address));
             }
             Action::BreakDirect(address) => self.shut_direct(address, true),
         }
@@ -228,8 +238,8 @@ impl Run<'_, '_> {
         };
         let mesh = &mut *self.mesh;
         let config = &self.setup.controller;
-        let effects =
-            step(Part::Controller, &mut mesh.controller, config, event, self.watch, &mut mesh.broken);
+        let (machine, unasked) = (&mut mesh.controller, self.watch.unasked);
+        let effects = step(Part::Controller, machine, config, event, self.watch, unasked, &mut mesh.broken);
         for effect in effects {
             match effect {
                 controller::Effect::Accept { member, .. } => {
@@ -255,6 +265,7 @@ impl Run<'_, '_> {
             && !process.control.cut
         {
             process.control.down.push_back(message);
+            self.sent(Action::Hear(address));
         }
     }
 
@@ -270,7 +281,7 @@ impl Run<'_, '_> {
         let Some(process) = self.mesh.processes.get_mut(address as usize) else { return };
         let machine = &mut Arc::make_mut(process).machine;
         let config = &self.setup.member;
-        let effects = step(Part::Member, machine, config, event, self.watch, &mut self.mesh.broken);
+        let effects = step(Part::Member, machine, config, event, self.watch, &[], &mut self.mesh.broken);
         for effect in effects {
             self.effect(address, effect);
         }
@@ -294,17 +305,20 @@ impl Run<'_, '_> {
                     && !direct.shut
                 {
                     direct.up.push_back(submit);
+                    self.sent(Action::DirectUp(address));
                 }
             }
             member::Effect::Go { to, term, sequence, index } => {
-                if let Some(direct) = self.direct_of(to, address) {
+                if let Some((sender, direct)) = self.direct_of(to, address) {
                     direct.down.push_back((term, sequence, index));
+                    self.sent(Action::DirectDown(sender));
                 }
             }
             member::Effect::HangSubmitter(from) => {
-                if let Some(direct) = self.direct_of(from, address) {
+                if let Some((sender, direct)) = self.direct_of(from, address) {
                     direct.shut = true;
                     direct.up.clear();
+                    self.sent(Action::DirectDown(sender));
                 }
             }
             member::Effect::Deliver { head, pieces } => self.deliver(address, head, pieces),
@@ -330,6 +344,7 @@ impl Run<'_, '_> {
             && !process.control.cut
         {
             process.control.up.push_back(message);
+            self.sent(Action::Say(address));
         }
     }
 

@@ -40,7 +40,7 @@ impl System for Zip {
     type Action = Action;
 
     fn initial(&self, tally: &mut Tally) -> Mesh {
-        let mut watch = Watch { tally: Some(tally), set: Vec::new() };
+        let mut watch = Watch { tally: Some(tally), ..Watch::default() };
         let calm = Setup { sends: Vec::new(), ..self.setup.clone() };
         let mut mesh = Mesh::new(&calm, &mut watch);
         if self.warm {
@@ -64,7 +64,7 @@ impl System for Zip {
     }
 
     fn apply(&self, state: &mut Mesh, action: &Action, tally: Option<&mut Tally>) {
-        state.apply(&self.setup, action, &mut Watch { tally, set: Vec::new() });
+        state.apply(&self.setup, action, &mut Watch { tally, ..Watch::default() });
     }
 
     fn broken(&self, state: &Mesh, tally: &mut Tally) -> Vec<Broken> {
