@@ -138,6 +138,16 @@ pub enum Bug {
     RepeatNumbered,
     /// A sender gives its broadcast to a new root before it knows what goes on.
     ResubmitsEarly,
+    /// What a child that is gone had sent is combined nevertheless.
+    HalfContributionKept,
+    /// Who loses a child after it has sent something up keeps quiet about it.
+    SpoiledUntold,
+    /// Pieces of one attempt are combined with those of another.
+    AttemptsMixed,
+    /// Values are combined in the reverse order.
+    OwnValueLast,
+    /// The root seals a result that lacks members.
+    SealedWithoutSome,
 }
 
 /// Which seeded bug is on: at most one.

@@ -12,7 +12,7 @@
 //! | [`worker`] | what one worker does next, what it sends again, when it gives up |
 //! | [`fleet`] | which incarnation of a process may live in a slot, and when it is started again |
 //! | [`controller`] | who is in a channel, who sits where in its tree, and who is dead |
-//! | [`member`] | one member's links, and the broadcasts that run over them |
+//! | [`member`] | one member's links, and the broadcasts and reduces that run over them |
 //! | [`tree`] | who sits where in a channel, and who must be told when that changes |
 #![no_std]
 #![forbid(unsafe_code)]

@@ -99,6 +99,11 @@ pub const ALL: &[Seeded] = &[
     seeded(Bug::WindowIgnored, member::rules::WINDOW, "zip-calm"),
     seeded(Bug::DepartedHeard, member::rules::DEPARTED_UNHEARD, "zip-suspect"),
     seeded(Bug::RepeatNumbered, member::rules::NUMBERED_ONCE, "zip-away"),
+    seeded(Bug::HalfContributionKept, zip::COMBINED_ONCE.name, "sum-chain"),
+    seeded(Bug::SpoiledUntold, zip::ENDS.name, "sum-break"),
+    seeded(Bug::AttemptsMixed, zip::COMBINED_ONCE.name, "sum-chain"),
+    seeded(Bug::OwnValueLast, zip::ORDERED.name, "sum-calm"),
+    seeded(Bug::SealedWithoutSome, zip::COMPLETE.name, "sum-calm"),
     seeded(Bug::ResubmitsEarly, member::rules::OFFERED_NEW, "zip-inner"),
 ];
 

@@ -30,8 +30,10 @@ pub struct Head {
     pub id: RoundId,
     /// Who is in it: the members whose stamp is not above this one.
     pub cut: Stamp,
-    /// Whose it is; `None` for a round of which nothing but its number was left.
+    /// Whose it is; `None` for a reduce, and for a round of which nothing but its number was left.
     pub origin: Option<Origin>,
+    /// Whose values are in it, if it is a reduce's result.
+    pub sealed: Option<Census>,
 }
 
 /// A part of a round's payload.
@@ -56,6 +58,39 @@ pub struct Chunk<P> {
     pub piece: Piece<P>,
 }
 
+/// An attempt at a reduce.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Try {
+    /// The round.
+    pub round: Round,
+    /// Which attempt at it, from 0.
+    pub attempt: u32,
+}
+
+/// Why an attempt comes to nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Spoil {
+    /// Somebody who had sent something has other neighbours now.
+    Moved,
+    /// Members have given values of different sizes. Another attempt would not help.
+    Mismatch,
+}
+
+/// A piece of what a member and those below it have, combined.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Contribution<P> {
+    /// The term.
+    pub term: Term,
+    /// In which attempt.
+    pub at: Try,
+    /// Which piece, from 0.
+    pub index: u32,
+    /// The values; `None` if nobody there is counted.
+    pub payload: Option<P>,
+    /// With the last piece: whose values these are.
+    pub whole: Option<Census>,
+}
+
 /// How the term stands, from the root down to everybody. Only the newest counts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Sync<A> {
@@ -70,6 +105,8 @@ pub struct Sync<A> {
     /// Once the root knows what everybody has: the last round of earlier terms that goes on. What lies behind it and
     /// was not finished is void.
     pub carried: Option<Round>,
+    /// The newest attempt at a reduce, if the first one was not enough.
+    pub attempt: Try,
 }
 
 /// What the members below a link have together. Only the newest counts.
@@ -119,6 +156,17 @@ pub enum Frame<A, P> {
     Sync(Sync<A>),
     /// Down: a piece of a round. Up: the same, where the parent has asked for it.
     Chunk(Chunk<P>),
+    /// Up: values for a reduce.
+    Contribution(Contribution<P>),
+    /// Up: an attempt at a reduce has come to nothing.
+    Spoiled {
+        /// The term.
+        term: Term,
+        /// Which attempt.
+        at: Try,
+        /// Why.
+        why: Spoil,
+    },
     /// Down: send up what you have from this round on.
     Pull {
         /// The term.

@@ -4,7 +4,7 @@
 //!            Assign, Probe, Fenced, Released                 Sync, Chunk, Pull
 //!  controller ------------------------------> member   parent -----------------> child
 //!             <------------------------------                 <-----------------
-//!            Hello, Report, Answer, Leave, Noted             Attach, Report, Chunk
+//!            Hello, Report, Answer, Leave, Noted             Attach, Resume, Report, Contribution
 //! ```
 //!
 //! Everything from the controller is absolute: a newer word replaces all older ones, so that one lost with its
@@ -19,7 +19,9 @@ use crate::ids::{AssignmentVersion, LinkId, MemberId, Place, Stamp, Term};
 use crate::tree::Edge;
 
 pub use census::Census;
-pub use frame::{Chunk, Frame, Head, Origin, Piece, Report, Resume, RoundId, Submit, Sync};
+pub use frame::{
+    Chunk, Contribution, Frame, Head, Origin, Piece, Report, Resume, RoundId, Spoil, Submit, Sync, Try,
+};
 
 /// Who is counted: the members whose stamp is not above a bound, and what they add up to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -3,18 +3,31 @@
 use alloc::vec::Vec;
 
 use crate::bug::Bugs;
-use crate::channel::{Frame, Head, Submit, ToController, ToMember};
+use crate::channel::{Frame, Head, Submit, ToController, ToMember, Try};
 use crate::ids::{LinkId, MemberId, Millis, Round, Sequence, Term};
+
+/// What a channel is for. One name is one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Members send to all.
+    Broadcast,
+    /// All members' values are combined, and all get the result.
+    Reduce,
+}
 
 /// Limits and time-outs.
 #[derive(Clone, Debug)]
 pub struct Config {
+    /// What the channel is for.
+    pub kind: Kind,
     /// Rounds that may be under way at once.
     pub window: u32,
     /// Rounds that are kept for an application which has not asked for them.
     pub buffer: u32,
     /// Senders of whom a root keeps note in its term.
     pub senders_max: u32,
+    /// Attempts at a reduce before it is given up.
+    pub attempts_max: u32,
     /// How long a link may take to come about before it is reported.
     pub attach: Millis,
     /// The pause before a link is made again.
@@ -67,6 +80,19 @@ pub enum Event<A, P> {
     SubmitterDown(MemberId),
     /// The application sends something to all.
     Send(Vec<P>),
+    /// The application gives its value for its next reduce.
+    Reduce(Vec<P>),
+    /// Values were combined.
+    Combined {
+        /// As in the effect.
+        term: Term,
+        /// As in the effect.
+        at: Try,
+        /// As in the effect.
+        index: u32,
+        /// What came of it.
+        value: P,
+    },
     /// The application can take so many rounds more.
     Receive(u32),
     /// The application wants to leave.
@@ -134,6 +160,24 @@ pub enum Effect<A, P> {
         /// What became of it.
         outcome: Outcome,
     },
+    /// Combine these, in this order, and answer with [`Event::Combined`].
+    Combine {
+        /// The term.
+        term: Term,
+        /// For which attempt.
+        at: Try,
+        /// Which piece of it.
+        index: u32,
+        /// One piece each.
+        inputs: Vec<P>,
+    },
+    /// To the application: what became of a reduce that it gave a value to. What it lent is its own again.
+    Reduced {
+        /// Which.
+        round: Round,
+        /// What became of it.
+        outcome: Outcome,
+    },
     /// To the application: its call cannot be taken, and nothing has changed.
     Refused(Refusal),
     /// To the application: this member's time in the channel is over.
@@ -169,6 +213,8 @@ pub enum Refusal {
     Empty,
     /// The member is not in the channel, or is leaving it.
     NotSeated,
+    /// The channel is for something else.
+    WrongKind,
 }
 
 /// How a member's time ended.

@@ -32,6 +32,8 @@ pub struct Uplink<A> {
 pub struct Downlink {
     /// Who.
     pub member: MemberId,
+    /// Which child it is, by place.
+    pub nth: u32,
     /// It has called.
     pub up: bool,
 }

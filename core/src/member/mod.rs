@@ -12,11 +12,12 @@
 //!    | Report ---------------------->|        as soon as everything below has it
 //! ```
 //!
-//! [`broadcast`] decides what travels on the links.
+//! [`broadcast`] and [`reduce`] decide what travels on the links.
 
 pub mod broadcast;
 mod event;
 mod links;
+pub mod reduce;
 pub mod rules;
 
 use core::fmt::Debug;
@@ -28,8 +29,9 @@ use crate::ids::{AssignmentVersion, LinkId, MemberId};
 use crate::machine::{Effects, Machine};
 
 use broadcast::{Broadcast, Env};
-pub use event::{Config, Effect, End, Event, Outcome, Refusal, Timer};
+pub use event::{Config, Effect, End, Event, Kind, Outcome, Refusal, Timer};
 pub use links::{Downlink, Line, Links, Uplink};
+use reduce::Reduce;
 
 /// What a member is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -62,6 +64,8 @@ pub struct Member<A, P> {
     pub links: Links<A>,
     /// The rounds.
     pub broadcast: Broadcast<A, P>,
+    /// What it gives to them, where the channel is for reduces.
+    pub reduce: Reduce<P>,
 }
 
 impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Machine for Member<A, P> {
@@ -91,6 +95,13 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Machine for Mem
                 self.rounds(config, out, |it, env, out| it.submitter_down(env, from, out));
             }
             Event::Send(pieces) => self.send(config, pieces, out),
+            Event::Reduce(pieces) => self.reduce(config, pieces, out),
+            Event::Combined { term, at, index, value } => {
+                let Some(me) = self.id else { return };
+                let env = Env { config, me, address: &self.address, links: &self.links };
+                self.reduce.combined(&env, &self.broadcast, (term, at, index), value, out);
+                self.rounds(config, out, |_, _, _| {});
+            }
             Event::Receive(count) => self.rounds(config, out, |it, _, _| it.receive(count)),
             Event::Leave => self.leave(config, out),
             Event::Timer(Timer::Redial(link)) => self.redial(link, out),
@@ -116,6 +127,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
             version: AssignmentVersion::default(),
             links: Links::default(),
             broadcast: Broadcast::default(),
+            reduce: Reduce::default(),
         }
     }
 
@@ -130,7 +142,12 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
         let env = Env { config, me, address: &self.address, links: &self.links };
         notice(&mut self.broadcast, &env, out);
         self.broadcast.settle(&env, out);
-        if self.phase == Phase::Draining && self.broadcast.is_done() {
+        while config.kind == Kind::Reduce && self.reduce.settle(&env, &mut self.broadcast, out) {
+            self.broadcast.settle(&env, out);
+        }
+        self.broadcast.free(&env);
+        let idle = self.broadcast.is_done() && self.reduce.calls.is_empty();
+        if self.phase == Phase::Draining && idle {
             self.phase = Phase::Leaving;
             out.push(Effect::ToController(ToController::Leave));
         }
@@ -165,13 +182,17 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
             out.push(Effect::ClearTimer(Timer::Attach(*link)));
             out.push(Effect::Hang(*link));
             self.broadcast.detached(*link);
+            self.reduce.child_changed(*link, config.bugs);
         }
         if !config.bugs.has(Bug::StaleChildKept) {
             links.children.retain(|link, _| kept(*link));
         }
-        for edge in assign.children {
-            if !links.children.contains(&edge.link) {
-                let child = Downlink { member: edge.member, up: false };
+        for (nth, edge) in (0..).zip(assign.children) {
+            if let Some(child) = links.children.get_mut(&edge.link) {
+                child.nth = nth;
+            } else {
+                self.reduce.child_changed(edge.link, config.bugs);
+                let child = Downlink { member: edge.member, nth, up: false };
                 let _ = links.children.insert(u32::MAX, edge.link, child); // The controller sees to the limit.
                 let timer = Timer::Attach(edge.link);
                 out.push(Effect::SetTimer { timer, after: config.attach });
@@ -203,6 +224,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
             out.push(Effect::ClearTimer(Timer::Attach(link)));
             out.push(Effect::Hang(link));
             self.broadcast.parent_down();
+            self.reduce.parent_changed(config.bugs);
         }
         self.links.parent = parent.map(|parent| {
             let (link, address) = (parent.edge.link, parent.address.clone());
@@ -231,12 +253,14 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
             }
             uplink.line = Line::Waiting;
             out.push(Effect::SetTimer { timer: Timer::Redial(link), after: config.redial });
+            self.reduce.parent_changed(config.bugs);
             self.rounds(config, out, |it, _, _| it.parent_down());
         } else if let Some(child) = self.links.children.get_mut(&link) {
             if child.up {
                 child.up = false;
                 out.push(Effect::SetTimer { timer: Timer::Attach(link), after: config.attach });
             }
+            self.reduce.child_changed(link, config.bugs);
             self.rounds(config, out, |it, _, _| it.detached(link));
         }
     }
@@ -275,7 +299,12 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
                 Frame::Sync(sync) => self.rounds(config, out, |it, env, out| it.sync(env, sync, out)),
                 Frame::Chunk(chunk) => self.rounds(config, out, |it, env, _| it.chunk(env, chunk)),
                 Frame::Pull { term, from } => self.rounds(config, out, |it, _, _| it.pull(term, from)),
-                Frame::Attach | Frame::Resume(_) | Frame::Report(_) => {} // Not a parent's to say.
+                // Not a parent's to say.
+                Frame::Attach
+                | Frame::Resume(_)
+                | Frame::Report(_)
+                | Frame::Contribution(_)
+                | Frame::Spoiled { .. } => {}
             }
             return;
         }
@@ -291,12 +320,23 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
             Frame::Resume(resume) => self.rounds(config, out, |it, _, _| it.resume(link, resume)),
             Frame::Report(report) => self.rounds(config, out, |it, _, _| it.report(link, report)),
             Frame::Chunk(chunk) => self.rounds(config, out, |it, env, _| it.pulled(env, link, chunk)),
+            Frame::Contribution(contribution) => {
+                let Some(me) = self.id else { return };
+                let env = Env { config, me, address: &self.address, links: &self.links };
+                self.reduce.contribution(&env, &mut self.broadcast, link, contribution);
+                self.rounds(config, out, |_, _, _| {});
+            }
+            Frame::Spoiled { term, at, why } => {
+                self.reduce.spoiled(&self.broadcast, term, at, why);
+                self.rounds(config, out, |_, _, _| {});
+            }
             Frame::Sync(_) | Frame::Pull { .. } => {} // Not a child's to say.
         }
     }
 
     fn send(&mut self, config: &Config, pieces: alloc::vec::Vec<P>, out: &mut impl Effects<Effect<A, P>>) {
         let refusal = match self.phase {
+            Phase::Seated if config.kind != Kind::Broadcast => Some(Refusal::WrongKind),
             Phase::Seated if pieces.is_empty() => Some(Refusal::Empty),
             Phase::Seated if self.broadcast.is_sending() => Some(Refusal::Busy),
             Phase::Seated => None,
@@ -305,6 +345,20 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
         match refusal {
             Some(refusal) => out.push(Effect::Refused(refusal)),
             None => self.rounds(config, out, |it, _, _| it.send(pieces)),
+        }
+    }
+
+    fn reduce(&mut self, config: &Config, pieces: alloc::vec::Vec<P>, out: &mut impl Effects<Effect<A, P>>) {
+        let refusal = match self.phase {
+            Phase::Seated if config.kind != Kind::Reduce => Some(Refusal::WrongKind),
+            Phase::Seated if pieces.is_empty() => Some(Refusal::Empty),
+            Phase::Seated if !self.reduce.call(config.window, pieces) => Some(Refusal::Busy),
+            Phase::Seated => None,
+            Phase::Joining | Phase::Draining | Phase::Leaving | Phase::Ended(_) => Some(Refusal::NotSeated),
+        };
+        match refusal {
+            Some(refusal) => out.push(Effect::Refused(refusal)),
+            None => self.rounds(config, out, |_, _, _| {}),
         }
     }
 
@@ -324,6 +378,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
         }
         self.links.children = crate::bounded::Map::default();
         self.broadcast.end(out);
+        self.reduce.end(out);
         self.phase = Phase::Ended(end);
         out.push(Effect::Ended(end));
     }

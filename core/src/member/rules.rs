@@ -174,7 +174,11 @@ fn old_term_unheard<A: Plain, P: Plain>(step: &Step<'_, Member<A, P>>) -> Verdic
             Frame::Sync(sync) => sync.term,
             Frame::Chunk(chunk) => chunk.term,
             Frame::Pull { term, .. } => *term,
-            Frame::Attach | Frame::Resume(_) | Frame::Report(_) => return Verdict::Idle,
+            Frame::Attach
+            | Frame::Resume(_)
+            | Frame::Report(_)
+            | Frame::Contribution(_)
+            | Frame::Spoiled { .. } => return Verdict::Idle,
         }
     } else {
         return Verdict::Idle;

@@ -2,11 +2,11 @@
 
 use cirrus_core::bug::Bugs;
 use cirrus_core::channel::{
-    Assign, Census, Chunk, Cut, Frame, Head, Origin, Parent, Piece as Part, ProbeId, Report, Resume, Roster,
-    RoundId, Submit, Sync, ToMember,
+    Assign, Census, Chunk, Contribution, Cut, Frame, Head, Origin, Parent, Piece as Part, ProbeId, Report,
+    Resume, Roster, RoundId, Spoil, Submit, Sync, ToMember, Try,
 };
 use cirrus_core::ids::{AssignmentVersion, LinkId, MemberId, Millis, Place, Round, Sequence, Term};
-use cirrus_core::member::{Config, Event, Member, Phase, Timer};
+use cirrus_core::member::{Config, Event, Kind, Member, Phase, Timer};
 use cirrus_core::tree::Edge;
 
 use super::{Golden, World, ids};
@@ -35,17 +35,29 @@ fn edge(member: MemberId, serial: u32) -> Edge {
 }
 
 fn piece(sequence: u32, index: u32) -> Piece {
-    Piece { sender: 0, sequence: Sequence(sequence), index }
+    Piece { sender: 0, sequence: Sequence(sequence), index, with: Vec::new() }
 }
 
 fn head(term: u32) -> Head {
     let id = RoundId { term: Term(ids::stamp(term)), round: Round(1) };
-    Head { id, cut: ids::stamp(6), origin: Some(Origin { member: PARENT, sequence: Sequence(1) }) }
+    Head {
+        id,
+        cut: ids::stamp(6),
+        origin: Some(Origin { member: PARENT, sequence: Sequence(1) }),
+        sealed: None,
+    }
 }
 
 fn sync(term: u32, floor: u64, carried: Option<u64>) -> Sync<Address> {
     let carried = carried.map(Round);
-    Sync { term: Term(ids::stamp(term)), root: 0, cut: ids::stamp(6), floor: Round(floor), carried }
+    Sync {
+        term: Term(ids::stamp(term)),
+        root: 0,
+        cut: ids::stamp(6),
+        floor: Round(floor),
+        carried,
+        attempt: Try::default(),
+    }
 }
 
 /// The child's report: of this term, with the rounds up to this one.
@@ -109,7 +121,28 @@ fn frames() -> Vec<Event<Address, Piece>> {
     events
 }
 
-fn pool(bugs: Bugs) -> Pool<Machine> {
+/// Values for reduces, and what becomes of them.
+fn values() -> Vec<Event<Address, Piece>> {
+    let mut events = vec![Event::Reduce(vec![piece(1, 0)]), Event::Reduce(vec![piece(1, 0), piece(1, 1)])];
+    let term = Term(ids::stamp(12));
+    for attempt in [0, 1] {
+        let at = Try { round: Round(1), attempt };
+        for (index, whole) in [(0, None), (0, Some(Census::of(CHILD))), (1, Some(Census::of(CHILD)))] {
+            let contribution = Contribution { term, at, index, payload: Some(piece(1, index)), whole };
+            events.push(Event::Frame { link: link(7), frame: Frame::Contribution(contribution) });
+        }
+        let nobody = Some(Census::default());
+        let nothing = Contribution { term, at, index: 0, payload: None, whole: nobody };
+        events.push(Event::Frame { link: link(7), frame: Frame::Contribution(nothing) });
+        for why in [Spoil::Moved, Spoil::Mismatch] {
+            events.push(Event::Frame { link: link(7), frame: Frame::Spoiled { term, at, why } });
+        }
+        events.extend([0, 1].map(|index| Event::Combined { term, at, index, value: piece(1, index) }));
+    }
+    events
+}
+
+fn pool(kind: Kind, witnesses: &'static [Witness<Fed<Machine>>], bugs: Bugs) -> Pool<Machine> {
     let mut events = vec![Event::Controller(ToMember::Welcome(ME)), Event::ControllerUp];
     events.extend(assigns().map(|assign| Event::Controller(ToMember::Assign(assign))));
     events.extend([ToMember::Probe(ProbeId::default()), ToMember::Fenced].map(Event::Controller));
@@ -128,7 +161,12 @@ fn pool(bugs: Bugs) -> Pool<Machine> {
     events.extend([Event::RootUp(up), Event::RootDown(up), Event::Timer(Timer::RedialRoot(up))]);
     events.push(Event::Go { term: up, sequence: Sequence(1), index: 1 });
     events.extend([Event::Send(vec![piece(1, 0)]), Event::Receive(1), Event::Leave]);
+    if kind == Kind::Reduce {
+        events.extend(values());
+    }
     let config = Config {
+        kind,
+        attempts_max: 1,
         window: 1,
         buffer: 1,
         senders_max: 2,
@@ -141,15 +179,7 @@ fn pool(bugs: Bugs) -> Pool<Machine> {
         member.broadcast.wanted > 1 || member.broadcast.sender.sequence.0 > 1 || member.broadcast.taken.0 > 1
     };
     let first = Vec::new();
-    Pool {
-        part: tally::Part::Member,
-        config,
-        events,
-        new: || Member::new(0),
-        first,
-        far,
-        witnesses: WITNESSES,
-    }
+    Pool { part: tally::Part::Member, config, events, new: || Member::new(0), first, far, witnesses }
 }
 
 const WITNESSES: &[Witness<Fed<Machine>>] = &[
@@ -173,12 +203,32 @@ const WITNESSES: &[Witness<Fed<Machine>>] = &[
     Witness { name: "it waits to be let go", seen: |fed| fed.machine.phase == Phase::Leaving },
 ];
 
+const SUMS: &[Witness<Fed<Machine>>] = &[
+    Witness {
+        name: "a result is sealed",
+        seen: |fed| fed.machine.broadcast.rounds.iter().any(|(_, held)| held.head.sealed.is_some()),
+    },
+    Witness { name: "an attempt came to nothing", seen: |fed| fed.machine.reduce.spoiled.is_some() },
+    Witness {
+        name: "a piece is combined and another one is to come",
+        seen: |fed| fed.machine.reduce.sent == 1 && fed.machine.reduce.whole.is_none(),
+    },
+];
+
 /// The worlds of this family.
 pub(super) fn worlds() -> Vec<World> {
-    vec![World {
-        name: "member",
-        about: "a member fed anything",
-        golden: Golden { unique: 8_048, depth: 35 },
-        make: |bugs| Box::new(pool(bugs)),
-    }]
+    vec![
+        World {
+            name: "member",
+            about: "a member fed anything",
+            golden: Golden { unique: 8_048, depth: 35 },
+            make: |bugs| Box::new(pool(Kind::Broadcast, WITNESSES, bugs)),
+        },
+        World {
+            name: "member-sum",
+            about: "a member of a reduce channel fed anything",
+            golden: Golden { unique: 70_406, depth: 38 },
+            make: |bugs| Box::new(pool(Kind::Reduce, SUMS, bugs)),
+        },
+    ]
 }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use cirrus_core::bug::Bugs;
+use cirrus_core::channel::{Frame, Head};
 use cirrus_core::controller;
 use cirrus_core::ids::{FanOut, MemberId, Millis, Round};
-use cirrus_core::member::{self, Outcome, Phase};
+use cirrus_core::member::{self, Kind, Outcome, Phase};
 
 use super::{Golden, World};
 use crate::system::Witness;
@@ -14,6 +15,7 @@ use crate::zip::{Action, Address, Fault, Mesh, Process, Setup, Zip};
 /// A small channel.
 #[derive(Clone, Copy)]
 struct Small {
+    kind: Kind,
     members: u32,
     fan_out: u32,
     /// Who sends, how many pieces.
@@ -35,6 +37,7 @@ struct Small {
 
 /// Three members, two of them leaves.
 const SMALL: Small = Small {
+    kind: Kind::Broadcast,
     members: 3,
     fan_out: 2,
     sends: &[],
@@ -52,6 +55,8 @@ fn system(small: &Small, bugs: Bugs) -> Zip {
     let setup = Setup {
         controller: controller::Config { members_max: 8, probe: Millis(1000), reshape: Millis(10), bugs },
         member: member::Config {
+            kind: small.kind,
+            attempts_max: 4,
             window: small.window,
             buffer: 1,
             senders_max: 4,
@@ -213,6 +218,44 @@ fn only_a_grandchild(mesh: &Mesh) -> Option<Action> {
     }
 }
 
+const SPOILED: Witness<Mesh> = Witness {
+    name: "an attempt at a reduce has come to nothing",
+    seen: |mesh| {
+        let spoiled = |it: &Frame<_, _>| matches!(it, Frame::Spoiled { .. });
+        mesh.wires.values().any(|wire| wire.up.iter().any(spoiled))
+    },
+};
+const HALF_SUMMED: Witness<Mesh> = Witness {
+    name: "one is gone of whose values a half was combined",
+    seen: |mesh| {
+        let half = |it: &Process| it.machine.reduce.sent > 0 && it.machine.reduce.whole.is_none();
+        mesh.processes.iter().any(|it| !it.alive && half(it))
+    },
+};
+const SUMMED_WITHOUT: Witness<Mesh> = Witness {
+    name: "a result without one who is gone",
+    seen: |mesh| {
+        let without = |(head, _): &(_, bool)| {
+            let head: &Head = head;
+            head.sealed.is_some_and(|census| (census.count as usize) < mesh.processes.len())
+        };
+        members(mesh).any(|(_, it)| it.delivered.iter().any(without))
+    },
+};
+const MISMATCHED: Witness<Mesh> = Witness {
+    name: "values of different sizes have no result",
+    seen: |mesh| members(mesh).all(|(_, it)| it.delivered.iter().any(|(_, whole)| !*whole)),
+};
+const SEAL_CARRIED: Witness<Mesh> = Witness {
+    name: "a result that an earlier root sealed goes on",
+    seen: |mesh| {
+        members(mesh).any(|(_, it)| {
+            let broadcast = &it.machine.broadcast;
+            broadcast.carried() == Some(Round(1)) && broadcast.floor() < Round(1) && broadcast.reign.is_some()
+        })
+    },
+};
+
 const COLD: Small = Small {
     members: 0,
     warm: false,
@@ -320,6 +363,58 @@ const SEVEN: Small = Small {
     ..SMALL
 };
 
+const SUM: Small = Small {
+    kind: Kind::Reduce,
+    sends: &[(0, 2), (1, 2), (2, 2), (0, 1), (1, 1), (2, 1)],
+    witnesses: &[DELIVERED],
+    ..SMALL
+};
+const SUM_MISMATCH: Small = Small { sends: &[(0, 2), (1, 1), (2, 2)], witnesses: &[MISMATCHED], ..SUM };
+const SUM_CRASH: Small = Small {
+    sends: &[(0, 2), (1, 2), (2, 2)],
+    faults: &[(Fault::Crash, 1)],
+    witnesses: &[DELIVERED, SUCCEEDED, SPOILED, HALF_SUMMED, SUMMED_WITHOUT, SEAL_CARRIED],
+    ..SUM
+};
+const SUM_CHAIN: Small = Small {
+    fan_out: 1,
+    witnesses: &[DELIVERED, SUCCEEDED, SPOILED, HALF_SUMMED, SUMMED_WITHOUT],
+    ..SUM_CRASH
+};
+const SUM_BREAK: Small =
+    Small { faults: &[(Fault::Break, 2)], prompt_links: true, witnesses: &[DELIVERED, SPOILED], ..SUM_CRASH };
+const SUM_INNER: Small = Small {
+    members: 5,
+    sends: &[(0, 1), (1, 1), (2, 1), (3, 1), (4, 1)],
+    prompt_control: true,
+    prompt_links: true,
+    witnesses: &[DELIVERED, SUCCEEDED, SPOILED, SUMMED_WITHOUT, SEAL_CARRIED],
+    ..SUM_CRASH
+};
+const SUM_TWO: Small =
+    Small { sends: &[(0, 1), (1, 1), (2, 1), (3, 1)], members: 4, faults: &[(Fault::Crash, 2)], ..SUM_INNER };
+const SUM_SUSPECT: Small = Small {
+    sends: &[(0, 1), (1, 1), (2, 1)],
+    faults: &[(Fault::Suspect, 1), (Fault::Impatient, 1), (Fault::Break, 1)],
+    prompt_links: true,
+    witnesses: &[DELIVERED, SUCCEEDED, SPOILED, SUMMED_WITHOUT, DEPOSED],
+    ..SUM
+};
+const SUM_JOIN: Small = Small {
+    members: 2,
+    sends: &[(0, 1), (1, 1), (2, 1), (0, 1), (1, 1)],
+    faults: &[(Fault::Join, 1)],
+    prompt_links: true,
+    witnesses: &[DELIVERED, SUMMED_WITHOUT],
+    ..SUM
+};
+const SUM_LEAVE: Small = Small {
+    sends: &[(0, 1), (1, 1), (2, 1)],
+    faults: &[(Fault::Leave, 2)],
+    witnesses: &[DELIVERED, SUCCEEDED, SPOILED, SUMMED_WITHOUT],
+    ..SUM
+};
+
 macro_rules! world {
     ($name:literal, $about:literal, $golden:expr, $small:expr) => {
         World {
@@ -348,6 +443,16 @@ pub(super) fn worlds() -> Vec<World> {
         world!("zip-join-crash", "one joins, one dies", (92_790, 51), JOIN_CRASH),
         world!("zip-leaves", "two leave", (55_645, 60), LEAVES),
         world!("zip-reshape", "the fan-out changes", (25_528, 40), RESHAPE),
+        world!("sum-calm", "two reduces, nothing goes wrong", (346, 31), SUM),
+        world!("sum-crash", "a reduce, a member dies", (32_202, 56), SUM_CRASH),
+        world!("sum-inner", "a reduce, an inner member or another dies", (396_873, 52), SUM_INNER),
+        world!("sum-mismatch", "values of different sizes", (62, 15), SUM_MISMATCH),
+        world!("sum-chain", "a reduce along a chain, a member dies", (22_450, 49), SUM_CHAIN),
+        world!("sum-two", "a reduce, two die", (1_063_893, 54), SUM_TWO),
+        world!("sum-suspect", "a reduce, one is declared dead that lives", (140_163, 53), SUM_SUSPECT),
+        world!("sum-break", "a reduce, links break", (19_057, 42), SUM_BREAK),
+        world!("sum-join", "two reduces, one joins", (2_925, 36), SUM_JOIN),
+        world!("sum-leave", "a reduce, two leave", (52_789, 58), SUM_LEAVE),
         world!("zip-seven", "root and its child die", (382_814, 59), SEVEN),
     ]
 }

@@ -242,9 +242,9 @@ impl Mesh {
     pub(crate) fn can_send(&self, setup: &Setup, address: Address) -> bool {
         let Some(process) = self.live(address) else { return false };
         let planned = setup.sends.iter().filter(|(sender, _)| *sender == address).count();
-        let broadcast = &process.machine.broadcast;
-        let sent = broadcast.sender.sequence.0 as usize;
-        process.machine.phase == Phase::Seated && !broadcast.is_sending() && sent < planned
+        let machine = &process.machine;
+        let busy = machine.broadcast.is_sending() || !machine.reduce.calls.is_empty();
+        machine.phase == Phase::Seated && !busy && process.called() < planned
     }
 
     /// Whether a timer may fire without anybody's being wronged.

@@ -34,8 +34,8 @@ pub use system::Zip;
 /// Where a process listens: its number.
 pub type Address = u32;
 
-/// A piece of a payload says which it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A piece of a payload says which it is, and what was combined with it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Piece {
     /// The sending process.
     pub sender: Address,
@@ -43,6 +43,8 @@ pub struct Piece {
     pub sequence: Sequence,
     /// Which piece, from 0.
     pub index: u32,
+    /// What else is in it, in this order: whose, and of which of its calls.
+    pub with: Vec<(Address, Sequence)>,
 }
 
 /// The machines' configurations, and what happens.
@@ -236,7 +238,21 @@ impl Mesh {
     }
 }
 
+impl Piece {
+    /// Whose values are in it, and of which calls.
+    pub fn values(&self) -> impl Iterator<Item = (Address, Sequence)> {
+        std::iter::once((self.sender, self.sequence)).chain(self.with.iter().copied())
+    }
+}
+
 impl Process {
+    /// How many broadcasts or values its application has given.
+    #[must_use]
+    pub fn called(&self) -> usize {
+        let pending = self.machine.reduce.calls.len() as usize;
+        self.outcomes.len() + pending + usize::from(self.machine.broadcast.is_sending())
+    }
+
     /// It lives, and its member's time is not over.
     #[must_use]
     pub fn listens(&self) -> bool {

@@ -5,9 +5,9 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use cirrus_core::channel::{Head, Origin};
-use cirrus_core::ids::Round;
-use cirrus_core::member::Outcome;
+use cirrus_core::channel::{Census, Head, Origin};
+use cirrus_core::ids::{MemberId, Round};
+use cirrus_core::member::{Kind, Outcome};
 use cirrus_core::rule::{RuleName, Verdict};
 
 use super::{End, Mesh, Piece, Process, Setup};
@@ -20,7 +20,7 @@ pub enum Check {
     /// About a state in which nothing happens any more by itself.
     Quiet(fn(&Setup, &Mesh) -> Verdict),
     /// When a process delivers a round.
-    Delivery(fn(&Setup, &Process, &Head, Option<&[Piece]>) -> Verdict),
+    Delivery(fn(&Setup, &Mesh, &Process, &Head, Option<&[Piece]>) -> Verdict),
 }
 
 /// A rule over a channel.
@@ -58,12 +58,33 @@ pub const NO_GHOSTS: Rule = rule("T5", "nobody has a link to one who is gone", C
 pub const FENCED_KNOWS: Rule =
     rule("M2", "one who is fenced knows it in the end", Check::Quiet(fenced_knows));
 
-/// All of them.
-pub const RULES: &[Rule] =
-    &[EXACT, IN_ORDER, ONCE, SAME, ALL_HAVE, ANSWERED, ENDS, AGREED, NO_GHOSTS, FENCED_KNOWS];
+/// Every member's value is in a result once.
+pub const COMBINED_ONCE: Rule =
+    rule("R1", "a value is combined once, and named", Check::Delivery(combined_once));
+/// Who stays is in the result.
+pub const COMPLETE: Rule = rule("R2", "who stays is in the result", Check::Delivery(complete));
+/// Values are combined in the order of a walk over the tree.
+pub const ORDERED: Rule = rule("R3", "values are combined in pre-order", Check::Delivery(ordered));
 
-fn exact(setup: &Setup, _: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
-    let Some(pieces) = pieces else { return Verdict::Idle };
+/// All of them.
+pub const RULES: &[Rule] = &[
+    COMBINED_ONCE,
+    COMPLETE,
+    ORDERED,
+    EXACT,
+    IN_ORDER,
+    ONCE,
+    SAME,
+    ALL_HAVE,
+    ANSWERED,
+    ENDS,
+    AGREED,
+    NO_GHOSTS,
+    FENCED_KNOWS,
+];
+
+fn exact(setup: &Setup, _: &Mesh, _: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
+    let Some(pieces) = pieces.filter(|_| head.sealed.is_none()) else { return Verdict::Idle };
     let Some(origin) = head.origin else { return Verdict::Broken("a round without a sender has bytes") };
     let Some(sender) = pieces.first().map(|piece| piece.sender) else {
         return Verdict::Broken("a round that is whole has no bytes");
@@ -71,21 +92,63 @@ fn exact(setup: &Setup, _: &Process, head: &Head, pieces: Option<&[Piece]>) -> V
     let place = (origin.sequence.0 as usize).wrapping_sub(1);
     let planned = setup.sends.iter().filter(|(address, _)| *address == sender).nth(place);
     let Some((_, count)) = planned else { return Verdict::Broken("nobody sent that") };
-    let sent = (0..*count).map(|index| Piece { sender, sequence: origin.sequence, index });
-    Verdict::from_bool(sent.eq(pieces.iter().copied()), "other bytes were delivered than were sent")
+    let piece = |index| Piece { sender, sequence: origin.sequence, index, with: Vec::new() };
+    let sent = (0..*count).map(piece);
+    Verdict::from_bool(sent.eq(pieces.iter().cloned()), "other bytes were delivered than were sent")
 }
 
-fn in_order(_: &Setup, process: &Process, head: &Head, _: Option<&[Piece]>) -> Verdict {
+fn in_order(_: &Setup, _: &Mesh, process: &Process, head: &Head, _: Option<&[Piece]>) -> Verdict {
     let last = process.delivered.last().map(|(head, _)| head.id.round);
     Verdict::from_bool(last.is_none_or(|last| last < head.id.round), "a round came late or twice")
 }
 
-fn once(_: &Setup, process: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
-    if pieces.is_none() {
+fn once(_: &Setup, _: &Mesh, process: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
+    if pieces.is_none() || head.origin.is_none() {
         return Verdict::Idle;
     }
     let again = process.delivered.iter().any(|(before, whole)| *whole && before.origin == head.origin);
     Verdict::from_bool(!again, "a broadcast was delivered twice")
+}
+
+fn combined_once(_: &Setup, mesh: &Mesh, _: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
+    let (Some(sealed), Some(pieces)) = (head.sealed, pieces) else { return Verdict::Idle };
+    for (index, piece) in (0..).zip(pieces) {
+        let mut values: Vec<_> = piece.values().map(|(address, _)| address).collect();
+        values.sort_unstable();
+        let members = values.iter().filter_map(|address| mesh.processes.get(*address as usize)?.machine.id);
+        let census = members.map(Census::of).fold(Census::default(), Census::plus);
+        values.dedup();
+        if census != sealed || values.len() != sealed.count as usize || piece.index != index {
+            return Verdict::Broken("a piece of a result holds other values than it says");
+        }
+    }
+    Verdict::Holds
+}
+
+fn complete(_: &Setup, mesh: &Mesh, _: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
+    let (Some(_), Some(pieces)) = (head.sealed, pieces) else { return Verdict::Idle };
+    let has = |member: MemberId| {
+        let address = mesh.seats.get(&member).copied();
+        pieces.iter().all(|piece| piece.values().any(|(value, _)| Some(value) == address))
+    };
+    let all = mesh.staying().filter(|(member, _)| member.stamp <= head.cut).all(|(member, _)| has(member));
+    Verdict::from_bool(all, "a member that stays is not in a result")
+}
+
+fn ordered(setup: &Setup, mesh: &Mesh, _: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
+    // Once somebody has moved, the walk is another one than when the values were combined.
+    let (Some(_), Some(pieces)) = (head.sealed, pieces.filter(|_| mesh.budget == setup.faults)) else {
+        return Verdict::Idle;
+    };
+    let mut walk = Vec::new();
+    let mut next: Vec<MemberId> = mesh.controller.tree.root().into_iter().collect();
+    while let Some(member) = next.pop() {
+        walk.extend(mesh.seats.get(&member).copied());
+        let children: Vec<MemberId> = mesh.controller.tree.children(member).map(|edge| edge.member).collect();
+        next.extend(children.into_iter().rev());
+    }
+    let same = |piece: &Piece| piece.values().map(|(address, _)| address).eq(walk.iter().copied());
+    Verdict::from_bool(pieces.iter().all(same), "values were combined in another order than that of a walk")
 }
 
 /// What the members that stay have delivered, by round.
@@ -94,7 +157,7 @@ fn delivered(mesh: &Mesh) -> Result<BTreeMap<Round, (Head, bool)>, &'static str>
     for (_, process) in mesh.staying() {
         for (head, whole) in &process.delivered {
             let (other, same) = rounds.entry(head.id.round).or_insert((*head, *whole));
-            if (other.id, other.origin, *same) != (head.id, head.origin, *whole) {
+            if (*other, *same) != (*head, *whole) {
                 return Err("two members that stay delivered different rounds under one number");
             }
         }
@@ -125,7 +188,7 @@ fn all_have(_: &Setup, mesh: &Mesh) -> Verdict {
     verdict
 }
 
-fn answered(_: &Setup, mesh: &Mesh) -> Verdict {
+fn answered(setup: &Setup, mesh: &Mesh) -> Verdict {
     let Ok(rounds) = delivered(mesh) else { return Verdict::Idle };
     let mut verdict = Verdict::Idle;
     for (member, process) in mesh.staying() {
@@ -133,6 +196,9 @@ fn answered(_: &Setup, mesh: &Mesh) -> Verdict {
             let origin = Some(Origin { member, sequence: *sequence });
             let mut whole = rounds.values().filter(|(head, whole)| *whole && head.origin == origin);
             let kept = match outcome {
+                Outcome::Sealed(round) if setup.member.kind == Kind::Reduce => {
+                    rounds.get(round).is_some_and(|(head, whole)| *whole && head.sealed.is_some())
+                }
                 Outcome::Sealed(round) => whole.next().is_some_and(|(head, _)| head.id.round == *round),
                 Outcome::Aborted => whole.next().is_none(),
                 Outcome::Indeterminate => continue,
@@ -148,6 +214,11 @@ fn answered(_: &Setup, mesh: &Mesh) -> Verdict {
 
 fn ends(_: &Setup, mesh: &Mesh) -> Verdict {
     let mut verdict = Verdict::Idle;
+    if mesh.staying().all(|(_, process)| !process.machine.reduce.calls.is_empty())
+        && mesh.staying().count() > 0
+    {
+        return Verdict::Broken("all have given a value and there is no result");
+    }
     for (_, process) in mesh.staying() {
         let broadcast = &process.machine.broadcast;
         if broadcast.is_sending() {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use cirrus_core::channel::{ToController, ToMember};
 use cirrus_core::controller;
-use cirrus_core::ids::{CallId, FanOut, LinkId, MemberId};
-use cirrus_core::member::{self, Member};
+use cirrus_core::ids::{CallId, FanOut, LinkId, MemberId, Sequence};
+use cirrus_core::member::{self, Kind, Member};
 use cirrus_core::rule::{RuleName, Ruled, Step};
 
 use super::{Action, Address, Check, Mesh, Piece, Process, RULES, Setup, Timer, Watch, Wire};
@@ -67,6 +67,19 @@ fn step<M: Ruled>(
         }
     }
     effects
+}
+
+/// All values, one after the other.
+fn combine(inputs: Vec<Piece>) -> Piece {
+    let mut inputs = inputs.into_iter();
+    let mut all = inputs.next().expect("there is something to combine");
+    for input in inputs {
+        // Pieces of different places would be a mistake: it shows in the values.
+        let place = if input.index == all.index { input.sender } else { Address::MAX };
+        all.with.push((place, input.sequence));
+        all.with.extend(input.with);
+    }
+    all
 }
 
 impl Run<'_, '_> {
@@ -197,11 +210,19 @@ impl Run<'_, '_> {
 
     fn send(&mut self, address: Address) {
         let Some(process) = self.mesh.live(address) else { return };
-        let sent = process.machine.broadcast.sender.sequence;
+        let called = process.called();
         let mut planned = self.setup.sends.iter().filter(|(sender, _)| *sender == address);
-        let (Some((_, pieces)), Some(sequence)) = (planned.nth(sent.0 as usize), sent.next()) else { return };
-        let pieces = (0..*pieces).map(|index| Piece { sender: address, sequence, index }).collect();
-        self.to(address, member::Event::Send(pieces));
+        let Some((_, pieces)) = planned.nth(called) else { return };
+        let sequence = Sequence(u32::try_from(called + 1).unwrap_or(u32::MAX));
+        let piece = |index| Piece { sender: address, sequence, index, with: Vec::new() };
+        let pieces = (0..*pieces).map(piece).collect();
+        self.to(
+            address,
+            match self.setup.member.kind {
+                Kind::Broadcast => member::Event::Send(pieces),
+                Kind::Reduce => member::Event::Reduce(pieces),
+            },
+        );
     }
 
     fn join(&mut self) {
@@ -327,6 +348,16 @@ impl Run<'_, '_> {
                     process.outcomes.push((sequence, outcome));
                 }
             }
+            member::Effect::Combine { term, at, index, inputs } => {
+                let value = combine(inputs);
+                self.to(address, member::Event::Combined { term, at, index, value });
+            }
+            member::Effect::Reduced { outcome, .. } => {
+                if let Some(process) = self.process(address) {
+                    let sequence = Sequence(u32::try_from(process.outcomes.len() + 1).unwrap_or(u32::MAX));
+                    process.outcomes.push((sequence, outcome));
+                }
+            }
             member::Effect::Refused(_) => {}
             member::Effect::Ended(_) => {
                 self.close_all(address, true);
@@ -353,7 +384,7 @@ impl Run<'_, '_> {
             for (place, rule) in RULES.iter().enumerate() {
                 if let Check::Delivery(check) = rule.check {
                     let process = &self.mesh.processes[address as usize];
-                    let verdict = check(self.setup, process, &head, pieces.as_deref());
+                    let verdict = check(self.setup, self.mesh, process, &head, pieces.as_deref());
                     tally.add(Part::Mesh, place, rule.name, verdict, &mut self.mesh.broken);
                 }
             }

@@ -4,11 +4,11 @@ use alloc::vec::Vec;
 use core::fmt::Debug;
 use core::hash::Hash;
 
-use super::super::event::{Effect, Timer};
+use super::super::event::{Effect, Kind, Timer};
 use super::{Broadcast, Ending, Env, Held, after, count};
 use crate::bounded::{Map, Queue};
 use crate::bug::Bug;
-use crate::channel::{Census, Cut, Head, Origin, Report, Roster, RoundId, Submit, Sync, ToController};
+use crate::channel::{Census, Cut, Head, Origin, Report, Roster, RoundId, Submit, Sync, ToController, Try};
 use crate::ids::{AssignmentVersion, MemberId, Round, Sequence, Term};
 use crate::machine::Effects;
 
@@ -68,7 +68,11 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
             if self.sync.is_none() {
                 self.taken = floor;
             }
-            self.begin_term(Sync { term: roster.term, root: env.address.clone(), cut, floor, carried }, out);
+            let attempt = Try::default();
+            self.begin_term(
+                Sync { term: roster.term, root: env.address.clone(), cut, floor, carried, attempt },
+                out,
+            );
             self.reign = Some(Reign {
                 cut: roster.all,
                 next: None,
@@ -93,6 +97,10 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
             }
             let _ = reign.barred.push(env.config.senders_max, *member); // There is room now.
         }
+        if !fresh.is_empty() {
+            self.try_again(env);
+        }
+        let Some(reign) = &mut self.reign else { return };
         reign.version = version;
         reign.next = (roster.all.until > reign.cut.until).then_some(roster.all);
         if !roster.departed.is_empty() {
@@ -142,7 +150,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         if let Some(report) = report {
             let everybody = report.synced == reign.cut.census || env.config.bugs.has(Bug::HalfReportEnough);
             if sync.carried.is_none() && everybody && report.best <= position {
-                self.carry_on(&report);
+                self.carry_on(env, &report);
                 return true;
             }
             if report.done.first() == Some(&reign.cut.census) {
@@ -165,35 +173,60 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
             // A boundary: nothing is under way.
             reign.cut = next;
             sync.cut = next.until;
+            self.try_again(env);
             return true;
         }
         self.start(env, out)
     }
 
     /// Everybody has reported, and this member has all that anybody has: the term can begin.
-    fn carry_on(&mut self, report: &Report) {
+    fn carry_on(&mut self, env: &Env<'_, A>, report: &Report) {
         let best = report.best;
         self.carry(Some(best));
         let (term, cut) = (self.term(), self.cut());
         let Some(reign) = &mut self.reign else { return };
         reign.started = best.max(report.floor);
         // What was begun and nobody has whole is aborted, and everybody is told.
-        while reign.started < report.seen {
+        // A reduce is begun again instead: its values are still lent to it.
+        while reign.started < report.seen && env.config.kind == Kind::Broadcast {
             let round = after(reign.started);
             reign.started = round;
-            let head = Head { id: RoundId { term, round }, cut, origin: None };
+            let head = Head { id: RoundId { term, round }, cut, origin: None, sealed: None };
             let void = Held { head, pieces: Vec::new(), end: Some(Ending::Void) };
             let _ = self.rounds.insert(u32::MAX, round, void); // No more than the windows of earlier roots.
         }
     }
 
+    /// Others are counted now: what was combined of the open reduce counts the wrong ones.
+    fn try_again(&mut self, env: &Env<'_, A>) {
+        if env.config.kind == Kind::Reduce {
+            let Try { round, attempt } = self.attempt_at(after(self.position()));
+            self.hear_of(Try { round, attempt: attempt.saturating_add(1) });
+        }
+    }
+
+    /// Whether the root may begin another round.
+    pub(in super::super) fn has_room(&self, env: &Env<'_, A>) -> bool {
+        let Some(reign) = &self.reign else { return false };
+        let under_way = reign.started.0.saturating_sub(self.floor().0);
+        under_way < env.config.window.into() || env.config.bugs.has(Bug::WindowIgnored)
+    }
+
+    /// Begins the round of a reduce with its result, or aborts it if there is none.
+    pub(in super::super) fn seal(&mut self, round: Round, pieces: Vec<P>) {
+        let (term, cut) = (self.term(), self.cut());
+        let Some(reign) = &mut self.reign else { return };
+        reign.started = round;
+        let end = if pieces.is_empty() { Ending::Void } else { Ending::Whole };
+        let sealed = (end == Ending::Whole).then_some(reign.cut.census);
+        let head = Head { id: RoundId { term, round }, cut, origin: None, sealed };
+        let _ = self.rounds.insert(u32::MAX, round, Held { head, pieces, end: Some(end) }); // The window is the limit.
+    }
+
     /// Numbers the next broadcast, if it may begin.
     fn start(&mut self, env: &Env<'_, A>, out: &mut impl Effects<Effect<A, P>>) -> bool {
-        let (term, floor, cut) = (self.term(), self.floor(), self.cut());
+        let (term, cut, full) = (self.term(), self.cut(), !self.has_room(env));
         let Some(reign) = &mut self.reign else { return false };
-        let under_way = reign.started.0.saturating_sub(floor.0);
-        let window = u64::from(env.config.window);
-        let full = under_way >= window && !env.config.bugs.has(Bug::WindowIgnored);
         // B2: a sender is in its own round, or it could not see what became of it.
         let counted = reign.waiting.first().is_some_and(|waiting| waiting.origin.member.stamp <= cut);
         if full || reign.next.is_some() || !counted {
@@ -210,7 +243,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
             let _ = reign.open.insert(env.config.senders_max, origin.member, Open { sequence, round });
             out.push(Effect::Go { to: origin.member, term, sequence, index });
         }
-        let head = Head { id: RoundId { term, round }, cut, origin: Some(origin) };
+        let head = Head { id: RoundId { term, round }, cut, origin: Some(origin), sealed: None };
         let held = Held { head, pieces, end: whole.then_some(Ending::Whole) };
         let _ = self.rounds.insert(u32::MAX, round, held); // The window is the limit.
         true

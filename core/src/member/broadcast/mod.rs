@@ -23,7 +23,7 @@ use super::event::{Config, Effect};
 use super::links::Links;
 use crate::bounded::Map;
 use crate::bug::Bug;
-use crate::channel::{Chunk, Frame, Head, Piece, Report, Resume, RoundId, Sync};
+use crate::channel::{Chunk, Frame, Head, Piece, Report, Resume, RoundId, Sync, Try};
 use crate::ids::{LinkId, MemberId, Round, Stamp, Term};
 use crate::machine::Effects;
 
@@ -122,7 +122,7 @@ impl<A, P> Default for Broadcast<A, P> {
 }
 
 /// The round behind this one. There are more numbers than rounds.
-fn after(round: Round) -> Round {
+pub(super) fn after(round: Round) -> Round {
     Round(round.0.saturating_add(1))
 }
 
@@ -139,7 +139,8 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         self.sync.as_ref().map(|sync| sync.floor).unwrap_or_default()
     }
 
-    fn cut(&self) -> Stamp {
+    /// Who is counted.
+    pub(super) fn cut(&self) -> Stamp {
         self.sync.as_ref().map(|sync| sync.cut).unwrap_or_default()
     }
 
@@ -163,6 +164,21 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
     fn seen(&self) -> Round {
         let last = self.rounds.iter().next_back().map(|(round, _)| *round);
         self.floor().max(last.unwrap_or_default())
+    }
+
+    /// The attempt at this round that the member knows of.
+    pub(super) fn attempt_at(&self, round: Round) -> Try {
+        let newest = self.sync.as_ref().map(|sync| sync.attempt).filter(|newest| newest.round == round);
+        newest.unwrap_or(Try { round, attempt: 0 })
+    }
+
+    /// There is this attempt.
+    pub(super) fn hear_of(&mut self, at: Try) {
+        if let Some(sync) = &mut self.sync
+            && at.attempt > 0
+        {
+            sync.attempt = sync.attempt.max(at);
+        }
     }
 
     /// Whether nothing of what this member has begun is open.
@@ -267,6 +283,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         }
         if let Some(mine) = &mut self.sync {
             mine.cut = mine.cut.max(sync.cut);
+            mine.attempt = mine.attempt.max(sync.attempt);
         }
         self.raise_floor(sync.floor);
         self.carry(sync.carried);
@@ -370,15 +387,19 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
                 break;
             }
         }
-        let (floor, taken) = (self.floor(), self.taken);
-        if !env.config.bugs.has(Bug::RoundsNotFreed) {
-            self.rounds.retain(|round, _| *round > floor || *round > taken);
-        }
         self.pursue(env, out);
         self.tell(out);
         self.pull_on(env, out);
         self.pump(env, out);
         self.report_up(env, out);
+    }
+
+    /// Lets go of what nobody needs.
+    pub(super) fn free(&mut self, env: &Env<'_, A>) {
+        let (floor, taken) = (self.floor(), self.taken);
+        if !env.config.bugs.has(Bug::RoundsNotFreed) {
+            self.rounds.retain(|round, _| *round > floor || *round > taken);
+        }
     }
 
     /// Gives the application what it is in, in order, as far as it can take it.

@@ -30,7 +30,7 @@ fn ask(rule: Rule, zip: &Zip, mesh: &Mesh) -> Verdict {
             let (head, _) = process.delivered.last().unwrap();
             let mut before = Process::clone(process);
             before.delivered.pop();
-            check(&zip.setup, &before, head, None)
+            check(&zip.setup, mesh, &before, head, None)
         }
     }
 }

@@ -1,0 +1,169 @@
+//! Combining piece by piece, and what the root does with the result.
+
+use alloc::vec::Vec;
+use core::fmt::Debug;
+use core::hash::Hash;
+
+use super::super::broadcast::{Broadcast, Env};
+use super::super::event::Effect;
+use super::{Below, Reduce};
+use crate::bug::Bug;
+use crate::channel::{Census, Contribution, Frame, Spoil, Try};
+use crate::machine::Effects;
+
+/// What goes into a piece.
+enum Inputs<P> {
+    /// Something is still to come.
+    Lacking,
+    /// The values are of different sizes.
+    Mismatch,
+    /// These, and if it is the last piece, whose values they are.
+    Ready(Vec<P>, Option<Census>),
+}
+
+impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
+    /// What goes into the next piece, in the order of a pre-order walk (R3).
+    fn inputs<A: Clone + Debug + Eq + Hash>(
+        &self,
+        env: &Env<'_, A>,
+        broadcast: &Broadcast<A, P>,
+    ) -> Inputs<P> {
+        let index = self.sent as usize;
+        let mut inputs = Vec::new();
+        let mut ends = Vec::new();
+        let mut census = Census::default();
+        if env.me.stamp <= broadcast.cut() {
+            let Some(own) = self.calls.first() else { return Inputs::Lacking };
+            // Fewer pieces than the others have: it has ended before this one.
+            inputs.extend(own.get(index).cloned());
+            ends.push(own.len().checked_sub(1) == Some(index));
+            census = Census::of(env.me);
+        }
+        let mut children: Vec<_> = env.links.children.iter().collect();
+        children.sort_unstable_by_key(|(_, child)| child.nth);
+        for (link, _) in children {
+            let mixed = env.config.bugs.has(Bug::AttemptsMixed);
+            let below: Option<&Below<P>> = self.below.get(link).filter(|below| below.at == self.at || mixed);
+            let Some(below) = below else {
+                if broadcast.reign.is_some() && env.config.bugs.has(Bug::SealedWithoutSome) {
+                    continue;
+                }
+                return Inputs::Lacking;
+            };
+            if below.whole == Some(Census::default()) && below.pieces.is_empty() {
+                continue;
+            }
+            let piece = below.pieces.get(index);
+            if piece.is_none() && below.whole.is_none() {
+                return Inputs::Lacking;
+            }
+            inputs.extend(piece.cloned());
+            ends.push(below.whole.is_some() && below.pieces.len().checked_sub(1) == Some(index));
+            census = census.plus(below.whole.unwrap_or_default());
+        }
+        if env.config.bugs.has(Bug::OwnValueLast) {
+            inputs.reverse();
+        }
+        if env.config.bugs.has(Bug::HalfContributionKept) {
+            let gone = self.below.iter().filter(|(link, _)| !env.links.children.contains(link));
+            let half = gone.filter(|(_, below)| below.whole.is_none());
+            inputs.extend(half.filter_map(|(_, below)| below.pieces.get(index)).cloned());
+        }
+        let Some(last) = ends.first().copied() else {
+            return Inputs::Ready(Vec::new(), Some(Census::default())); // Nobody here is counted.
+        };
+        if ends.iter().any(|end| *end != last) || inputs.len() < ends.len() {
+            return Inputs::Mismatch;
+        }
+        Inputs::Ready(inputs, last.then_some(census))
+    }
+
+    /// Combines the next piece, if all of it is here, and sends it up. Whether that shows that there will be no result.
+    pub(super) fn combine<A: Clone + Debug + Eq + Hash>(
+        &mut self,
+        env: &Env<'_, A>,
+        broadcast: &Broadcast<A, P>,
+        out: &mut impl Effects<Effect<A, P>>,
+    ) -> bool {
+        if self.combining || self.whole.is_some() || env.links.up().is_none() && broadcast.reign.is_none() {
+            return false;
+        }
+        match self.inputs(env, broadcast) {
+            Inputs::Lacking => {}
+            Inputs::Mismatch => {
+                self.spoil(Spoil::Mismatch);
+                return true;
+            }
+            Inputs::Ready(inputs, whole) if inputs.is_empty() => {
+                self.whole = whole;
+                if let Some(link) = env.links.up() {
+                    let (term, at) = (broadcast.term(), self.at);
+                    let contribution = Contribution { term, at, index: 0, payload: None, whole };
+                    out.push(Effect::Send { link, frame: Frame::Contribution(contribution) });
+                }
+            }
+            Inputs::Ready(inputs, _) => {
+                self.combining = true;
+                out.push(Effect::Combine { at: self.at, term: broadcast.term(), index: self.sent, inputs });
+            }
+        }
+        false
+    }
+
+    /// A piece was combined.
+    pub(in super::super) fn combined<A: Clone + Debug + Eq + Hash>(
+        &mut self,
+        env: &Env<'_, A>,
+        broadcast: &Broadcast<A, P>,
+        (term, at, index): (crate::ids::Term, Try, u32),
+        payload: P,
+        out: &mut impl Effects<Effect<A, P>>,
+    ) {
+        let present = term == broadcast.term() && at == self.at && index == self.sent && self.combining;
+        if !present {
+            return; // It was for an attempt that has come to nothing.
+        }
+        self.combining = false;
+        // What it was made of is still here: pieces are let go when the attempt ends.
+        let Inputs::Ready(_, whole) = self.inputs(env, broadcast) else { return self.spoil(Spoil::Moved) };
+        self.sent = self.sent.saturating_add(1);
+        self.whole = whole;
+        if broadcast.reign.is_some() {
+            self.result.push(payload);
+        } else if let Some(link) = env.links.up() {
+            let contribution = Contribution { term, at, index, payload: Some(payload), whole };
+            out.push(Effect::Send { link, frame: Frame::Contribution(contribution) });
+        } else {
+            self.spoil(Spoil::Moved); // There is nobody to send it to.
+        }
+    }
+
+    /// The root's duties; whether the rounds must look again.
+    pub(super) fn govern<A: Clone + Debug + Eq + Hash>(
+        &mut self,
+        env: &Env<'_, A>,
+        broadcast: &mut Broadcast<A, P>,
+        out: &mut impl Effects<Effect<A, P>>,
+    ) -> bool {
+        let Some(reign) = &broadcast.reign else { return false };
+        let everybody = self.whole == Some(reign.cut.census)
+            || self.whole.is_some() && env.config.bugs.has(Bug::SealedWithoutSome);
+        let (room, again) = (broadcast.has_room(env), self.at.attempt < env.config.attempts_max);
+        match self.spoiled {
+            Some(Spoil::Moved) if again => {
+                broadcast.hear_of(Try { attempt: self.at.attempt.saturating_add(1), ..self.at });
+                true
+            }
+            Some(Spoil::Moved | Spoil::Mismatch) if room => {
+                broadcast.seal(self.at.round, Vec::new());
+                true
+            }
+            None if everybody && room => {
+                broadcast.seal(self.at.round, core::mem::take(&mut self.result));
+                true
+            }
+            Some(_) => false,
+            None => self.combine(env, broadcast, out),
+        }
+    }
+}

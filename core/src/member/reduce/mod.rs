@@ -1,0 +1,260 @@
+//! Reduce: every member's value, combined on the way up, and the result sealed and sent down to all (R1 to R3).
+//!
+//! A member combines its own value with those of its children, piece by piece, and sends the result up; the last piece
+//! says whose values are in it. What the root has is a result if it contains everybody who is counted, and nothing
+//! else; then the root sends it down as the broadcast of that round. So the rounds of a reduce channel are broadcasts
+//! with the root as the only sender, and inherit their promises: all who stay see the same result, or that there is
+//! none, whoever dies meanwhile.
+//!
+//! ```text
+//!   child                  member                    root
+//!     | Contribution(0) --->| Combine(own, children) |
+//!     |                     | Contribution(0) ------>|  result: everybody in it?
+//!     |                     |<------- Chunk (sealed) |
+//!     |<---- Chunk (sealed) |                        |
+//! ```
+//!
+//! Who sent something up and then lost a child, got another one or has another parent says so (`Spoiled`), and the root
+//! begins the round again as the next *attempt*. Values of an earlier attempt are never mixed with later ones, and a
+//! member's own value is lent to it until the round is sealed.
+
+mod combining;
+
+use alloc::vec::Vec;
+use core::fmt::Debug;
+use core::hash::Hash;
+
+use super::broadcast::{Broadcast, Ending, Env, after};
+use super::event::{Effect, Outcome};
+use crate::bounded::{Map, Queue};
+use crate::bug::{Bug, Bugs};
+use crate::channel::{Census, Contribution, Frame, Spoil, Try};
+use crate::ids::{LinkId, Round};
+use crate::machine::Effects;
+
+/// What a child has sent up.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Below<P> {
+    /// In which attempt at which round.
+    pub at: Try,
+    /// Its pieces so far.
+    pub pieces: Vec<P>,
+    /// Whose values these are; `None` until the last piece.
+    pub whole: Option<Census>,
+}
+
+/// A member's part in the reduces of its channel.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Reduce<P> {
+    /// Its own values that are not sealed, the oldest first. They are lent by the application until then.
+    pub calls: Queue<Vec<P>>,
+    /// The rounds up to here are answered to the application.
+    pub answered: Round,
+    /// What the children have sent, in the newest attempt that each has sent of.
+    pub below: Map<LinkId, Below<P>>,
+    /// The attempt that this member is in.
+    pub at: Try,
+    /// How many combined pieces have gone up (or, at the root, into the result).
+    pub sent: u32,
+    /// A piece is being combined.
+    pub combining: bool,
+    /// The attempt came to nothing, and the root was told.
+    pub spoiled: Option<Spoil>,
+    /// What the parent was told of that.
+    pub told: Option<(Try, Spoil)>,
+    /// All pieces have gone up, and these are whose values they are.
+    pub whole: Option<Census>,
+    /// At the root: the result so far.
+    pub result: Vec<P>,
+}
+
+impl<P> Default for Reduce<P> {
+    fn default() -> Self {
+        Self {
+            calls: Queue::default(),
+            answered: Round(0),
+            below: Map::default(),
+            at: Try::default(),
+            sent: 0,
+            combining: false,
+            spoiled: None,
+            told: None,
+            whole: None,
+            result: Vec::new(),
+        }
+    }
+}
+
+impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
+    /// Whether something of this attempt has left this member, or is about to.
+    fn is_begun(&self) -> bool {
+        self.sent > 0 || self.combining || self.whole.is_some()
+    }
+
+    /// The application gives its next value.
+    pub(super) fn call(&mut self, window: u32, pieces: Vec<P>) -> bool {
+        self.calls.push(window, pieces).is_ok()
+    }
+
+    /// The link to the parent is another one, or was made anew: what went up may be lost.
+    pub(super) fn parent_changed(&mut self, bugs: Bugs) {
+        self.told = None;
+        if self.is_begun() && !bugs.has(Bug::SpoiledUntold) {
+            self.spoil(Spoil::Moved);
+        }
+    }
+
+    /// A child is another one, or was lost: what came from it counts no more.
+    pub(super) fn child_changed(&mut self, link: LinkId, bugs: Bugs) {
+        if !bugs.has(Bug::HalfContributionKept) {
+            self.below.remove(&link);
+        }
+        if self.is_begun() && !bugs.has(Bug::SpoiledUntold) {
+            self.spoil(Spoil::Moved);
+        }
+    }
+
+    fn spoil(&mut self, why: Spoil) {
+        self.spoiled = self.spoiled.max(Some(why));
+    }
+
+    /// Begins this attempt.
+    fn begin(&mut self, at: Try) {
+        self.at = at;
+        self.sent = 0;
+        self.combining = false;
+        self.spoiled = None;
+        self.whole = None;
+        self.result.clear();
+    }
+
+    /// A child sends a piece of what it and those below it have.
+    pub(super) fn contribution<A>(
+        &mut self,
+        env: &Env<'_, A>,
+        broadcast: &mut Broadcast<A, P>,
+        link: LinkId,
+        contribution: Contribution<P>,
+    ) where
+        A: Clone + Debug + Eq + Hash,
+    {
+        let Contribution { term, at, index, payload, whole } = contribution;
+        if term != broadcast.term() || at.round <= broadcast.position() {
+            return; // Of a root that was replaced, or of a round that is sealed.
+        }
+        // The child may have heard of the attempt before this member.
+        broadcast.hear_of(at);
+        let mixed = env.config.bugs.has(Bug::AttemptsMixed);
+        let newer = self.below.get(&link).is_none_or(|below| below.at < at && !mixed);
+        if newer {
+            let below = Below { at, pieces: Vec::new(), whole: None };
+            let _ = self.below.insert(env.links.children.len(), link, below); // A child that was assigned has a place.
+        }
+        let Some(below) = self.below.get_mut(&link) else { return };
+        let next = u32::try_from(below.pieces.len()).unwrap_or(u32::MAX);
+        if (below.at == at || mixed) && index == next && below.whole.is_none() {
+            below.pieces.extend(payload);
+            below.whole = whole;
+        }
+    }
+
+    /// A child says that an attempt has come to nothing.
+    pub(super) fn spoiled<A>(
+        &mut self,
+        broadcast: &Broadcast<A, P>,
+        term: crate::ids::Term,
+        at: Try,
+        why: Spoil,
+    ) where
+        A: Clone + Debug + Eq + Hash,
+    {
+        if term == broadcast.term() && at == self.at {
+            self.spoil(why);
+        }
+    }
+
+    /// Does all that follows; whether the rounds must look again.
+    pub(super) fn settle<A>(
+        &mut self,
+        env: &Env<'_, A>,
+        broadcast: &mut Broadcast<A, P>,
+        out: &mut impl Effects<Effect<A, P>>,
+    ) -> bool
+    where
+        A: Clone + Debug + Eq + Hash,
+    {
+        self.answer(env, broadcast, out);
+        // Before that it is not known whether the round is sealed already.
+        if broadcast.carried().is_none_or(|carried| broadcast.position() < carried) {
+            self.begin(Try::default());
+            self.below = Map::default();
+            return false;
+        }
+        let open = broadcast.attempt_at(after(broadcast.position()));
+        if self.at < open {
+            self.begin(open);
+        }
+        if broadcast.reign.is_some() {
+            return self.govern(env, broadcast, out);
+        }
+        if self.spoiled.is_none() {
+            self.combine(env, broadcast, out);
+        }
+        if let Some(why) = self.spoiled {
+            self.tell_spoiled(env, broadcast, why, out);
+        }
+        false
+    }
+
+    fn tell_spoiled<A: Clone + Debug + Eq + Hash>(
+        &mut self,
+        env: &Env<'_, A>,
+        broadcast: &Broadcast<A, P>,
+        why: Spoil,
+        out: &mut impl Effects<Effect<A, P>>,
+    ) {
+        let told = Some((self.at, why));
+        if let Some(link) = env.links.up()
+            && self.told != told
+        {
+            self.told = told;
+            out.push(Effect::Send {
+                link,
+                frame: Frame::Spoiled { term: broadcast.term(), at: self.at, why },
+            });
+        }
+    }
+
+    /// Tells the application of the rounds that are sealed, and gives back what it lent to them.
+    pub(super) fn answer<A: Clone + Debug + Eq + Hash>(
+        &mut self,
+        env: &Env<'_, A>,
+        broadcast: &Broadcast<A, P>,
+        out: &mut impl Effects<Effect<A, P>>,
+    ) {
+        let position = broadcast.position();
+        while self.answered < position {
+            let round = after(self.answered);
+            self.answered = round;
+            let Some(held) = broadcast.rounds.get(&round) else { continue }; // Before its time.
+            if env.me.stamp > held.head.cut {
+                continue; // It was not in it.
+            }
+            if self.calls.pop().is_some() {
+                let outcome = match held.end {
+                    Some(Ending::Whole) => Outcome::Sealed(round),
+                    Some(Ending::Void) | None => Outcome::Aborted,
+                };
+                out.push(Effect::Reduced { round, outcome });
+            }
+        }
+    }
+
+    /// The member's time is over.
+    pub(super) fn end<A>(&mut self, out: &mut impl Effects<Effect<A, P>>) {
+        while self.calls.pop().is_some() {
+            out.push(Effect::Reduced { round: after(self.answered), outcome: Outcome::Indeterminate });
+        }
+        *self = Self { answered: self.answered, ..Self::default() };
+    }
+}
