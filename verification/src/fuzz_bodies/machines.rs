@@ -27,6 +27,18 @@ pub(super) fn worker(choices: &[u8]) {
     walk("worker", choices);
 }
 
+pub(super) fn controller(choices: &[u8]) {
+    walk("controller", choices);
+}
+
+pub(super) fn member(choices: &[u8]) {
+    walk("member", choices);
+}
+
 pub(super) fn cluster(choices: &[u8]) {
     walk("job", choices);
+}
+
+pub(super) fn zip(choices: &[u8]) {
+    walk("zip-", choices);
 }

@@ -32,7 +32,10 @@ pub const ALL: &[Body] = &[
     ("lease_events", machines::lease),
     ("fleet_events", machines::fleet),
     ("worker_events", machines::worker),
+    ("controller_events", machines::controller),
+    ("member_events", machines::member),
     ("cluster_actions", machines::cluster),
+    ("zip_actions", machines::zip),
 ];
 
 /// Runs the body of this name.
