@@ -10,6 +10,7 @@
 //! | [`check`] | the model checker |
 //! | [`bugs`] | mistakes that the checks must catch |
 //! | [`fuzz_bodies`] | what is done with arbitrary bytes |
+//! | `transcripts` | stories of a channel as text, for readers and as tests |
 //! | [`simulator`] | many workers, virtual time, seeded faults |
 #![forbid(unsafe_code)]
 
@@ -23,5 +24,7 @@ pub mod rules;
 pub mod simulator;
 pub mod system;
 pub mod tally;
+#[cfg(test)]
+mod transcripts;
 pub mod worlds;
 pub mod zip;

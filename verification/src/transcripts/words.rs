@@ -1,0 +1,286 @@
+//! What is said in a channel, in words.
+
+use cirrus_core::channel::{
+    Assign, Contribution, Frame, Head, Piece, Report, Resume, Spoil, Submit, Sync, ToController, ToMember,
+    Try,
+};
+use cirrus_core::ids::{MemberId, Sequence, Stamp, Term};
+use cirrus_core::{controller, member};
+
+use super::changes::{many, other_end};
+use crate::zip::{self, Action, Address, Mesh, Timer};
+
+/// The words for what there is in a mesh: a member is called by the number of its process.
+pub(super) struct Words<'a>(pub(super) &'a Mesh);
+
+impl Words<'_> {
+    /// A stamp of the controller's first life as its number, of a later one as life.number.
+    pub(super) fn stamp(stamp: Stamp) -> String {
+        match stamp.epoch.0 {
+            0 | 1 => stamp.serial.to_string(),
+            life => format!("{life}.{}", stamp.serial),
+        }
+    }
+
+    /// A member.
+    pub(super) fn name(&self, member: MemberId) -> String {
+        match self.0.seats.get(&member) {
+            Some(address) => address.to_string(),
+            None => format!("?{}", Self::stamp(member.stamp)),
+        }
+    }
+
+    /// Members up to this one.
+    fn until(&self, stamp: Stamp) -> String {
+        let newest = self.0.seats.iter().find(|(member, _)| member.stamp == stamp);
+        newest.map_or_else(|| "nobody".to_owned(), |(_, address)| format!("all up to member {address}"))
+    }
+
+    /// What is taken by an action; `None` where the script says it.
+    pub(super) fn taken(&self, action: &Action) -> Option<String> {
+        let process = |address: &Address| self.0.processes.get(*address as usize);
+        let wire = |link| self.0.wires.get(link).map(|wire| (wire, wire.child, wire.parent));
+        let line = match action {
+            Action::Hear(to) => {
+                format!("controller > {to}: {}", self.to_member(process(to)?.control.down.front()?))
+            }
+            Action::Say(from) => {
+                format!(
+                    "{from} > controller: {}",
+                    self.to_controller(*from, *process(from)?.control.up.front()?)
+                )
+            }
+            Action::Connect(link) => {
+                let (_, child, parent) = wire(link)?;
+                arrives(child, &format!("member {parent}"), self.0.live(parent).is_some())
+            }
+            Action::Up(link) | Action::Down(link) => {
+                let (wire, child, parent) = wire(link)?;
+                let up = matches!(action, Action::Up(_));
+                let (from, to) = if up { (child, parent) } else { (parent, child) };
+                match if up { wire.up.front() } else { wire.down.front() } {
+                    Some(frame) => format!("{from} > {to}: {}", self.frame(frame)),
+                    None => {
+                        format!("member {to} notices that link {} to {from} is gone", Self::stamp(link.0))
+                    }
+                }
+            }
+            Action::ConnectRoot(from) => {
+                let to = process(from)?.direct.as_ref()?.to;
+                arrives(*from, &format!("the root {to}"), self.0.live(to).is_some())
+            }
+            Action::DirectUp(from) => {
+                let direct = process(from)?.direct.as_ref()?;
+                format!("{from} => {}: {}", direct.to, submit(direct.up.front()?))
+            }
+            Action::DirectDown(to) => {
+                let direct = process(to)?.direct.as_ref()?;
+                match direct.down.front() {
+                    Some(word) => format!("{} => {to}: {}", direct.to, go(word)),
+                    None => {
+                        format!("member {to} notices that its connection to the root {} is gone", direct.to)
+                    }
+                }
+            }
+            Action::Recontact(who) => format!("member {who} calls the controller again"),
+            Action::Lapse => {
+                format!("the lease of member {} runs out", self.name(self.0.controller.tree.root()?))
+            }
+            Action::Fire(timer) => format!("{} fires", self.timer(timer)),
+            _ => return None,
+        };
+        Some(line)
+    }
+
+    /// What the controller says.
+    pub(super) fn to_member(&self, word: &ToMember<Address>) -> String {
+        match word {
+            ToMember::Welcome(member) => format!("welcome, you are member {}", self.name(*member)),
+            ToMember::Assign(assign) => self.assign(assign),
+            ToMember::Probe(_) => "are you there?".to_owned(),
+            ToMember::Fenced => "you were declared dead".to_owned(),
+            ToMember::Released => "you have left".to_owned(),
+        }
+    }
+
+    fn assign(&self, assign: &Assign<Address>) -> String {
+        let link = |edge: &cirrus_core::tree::Edge| {
+            format!("{} (link {})", self.name(edge.member), Self::stamp(edge.link.0))
+        };
+        let mut text = format!("assignment {}:", Self::stamp(assign.version.0));
+        text += &match &assign.parent {
+            Some(parent) => format!(" below {}", link(&parent.edge)),
+            None => " at the top".to_owned(),
+        };
+        let below: Vec<String> = assign.children.iter().map(link).collect();
+        if !below.is_empty() {
+            text += &format!(", above {}", below.join(" and "));
+        }
+        if let Some(roster) = &assign.roster {
+            let term = Self::stamp(roster.term.0);
+            text +=
+                &format!("; root in term {term}, of {}", many(roster.all.census.count as usize, "member"));
+            for (_, member) in &roster.departed {
+                text += &format!("; member {} has departed", self.name(*member));
+            }
+        }
+        text
+    }
+
+    /// What a member says to the controller.
+    pub(super) fn to_controller(&self, from: Address, word: ToController) -> String {
+        match word {
+            ToController::Hello(version) => {
+                format!("here I am again, with assignment {}", Self::stamp(version.0))
+            }
+            ToController::Report(link) => match other_end(self.0, from, link) {
+                Some(other) => format!("I miss member {other} on link {}", Self::stamp(link.0)),
+                None => format!("I miss somebody on link {}", Self::stamp(link.0)),
+            },
+            ToController::Answer(_) => "I am there".to_owned(),
+            ToController::Leave => "I leave".to_owned(),
+            ToController::Noted(version) => {
+                format!("I have noted who departed up to {}", Self::stamp(version.0))
+            }
+        }
+    }
+
+    /// What one member says to another.
+    pub(super) fn frame(&self, frame: &Frame<Address, zip::Piece>) -> String {
+        match frame {
+            Frame::Attach => "I am your child".to_owned(),
+            Frame::Resume(resume) => self::resume(resume),
+            Frame::Report(report) => self::report(report),
+            Frame::Sync(sync) => self.sync(sync),
+            Frame::Chunk(chunk) => {
+                let term = chunk.head.id.term;
+                let old = if term == chunk.term {
+                    String::new()
+                } else {
+                    format!(" of term {}", Self::stamp(term.0))
+                };
+                let round = format!("round {}{old}", chunk.head.id.round.0);
+                match chunk.piece {
+                    Piece::Part(_, false) => format!("{round}, piece {}", chunk.index),
+                    Piece::Part(_, true) => format!("{round}, piece {}, the last", chunk.index),
+                    Piece::Void => format!("{round} is void"),
+                }
+            }
+            Frame::Pull { term, from } => {
+                format!("send me what you have from round {} on (term {})", from.0, Self::stamp(term.0))
+            }
+            Frame::Contribution(part) => contribution(part),
+            Frame::Spoiled { at, why, .. } => {
+                let why = match why {
+                    Spoil::Moved => "others sit below me now",
+                    Spoil::Mismatch => "the values differ in size",
+                };
+                format!("{} comes to nothing: {why}", attempt(*at))
+            }
+        }
+    }
+
+    fn sync(&self, sync: &Sync<Address>) -> String {
+        let term = Self::stamp(sync.term.0);
+        let carried = match sync.carried {
+            None => "; what goes on is not known yet".to_owned(),
+            Some(round) if round.0 == 0 => String::new(),
+            Some(round) => format!("; round {} goes on", round.0),
+        };
+        let floor = match sync.floor.0 {
+            0 => String::new(),
+            round => format!("; round {round} is everybody's"),
+        };
+        format!("term {term}, root {}, counts {}{floor}{carried}", sync.root, self.until(sync.cut))
+    }
+
+    /// A round, as an application sees it.
+    pub(super) fn round(&self, head: &Head) -> String {
+        match head.origin {
+            Some(origin) => format!("round {}, broadcast by {}", head.id.round.0, self.name(origin.member)),
+            None => format!("round {}", head.id.round.0),
+        }
+    }
+
+    /// A timer.
+    pub(super) fn timer(&self, timer: &Timer) -> String {
+        let link = |owner: Address, link| match other_end(self.0, owner, link) {
+            Some(other) => format!("{owner}>{other}"),
+            None => format!("{owner}>(link {}, gone)", Self::stamp(link.0)),
+        };
+        match *timer {
+            Timer::Controller(controller::Timer::Probe(member, _)) => format!("probe {}", self.name(member)),
+            Timer::Controller(controller::Timer::Reshape) => "reshape".to_owned(),
+            Timer::Member(owner, member::Timer::Attach(of)) => format!("attach {}", link(owner, of)),
+            Timer::Member(owner, member::Timer::Redial(of)) => format!("redial {}", link(owner, of)),
+            Timer::Member(owner, member::Timer::RedialRoot(_)) => format!("redial-root {owner}"),
+            Timer::Member(_, member::Timer::Submission(from, _)) => format!("submission {}", self.name(from)),
+        }
+    }
+}
+
+/// From where on a child needs rounds.
+fn resume(resume: &Resume) -> String {
+    let from = match resume.partial {
+        Some((id, pieces)) => format!("round {} from piece {pieces} on", id.round.0),
+        None => format!("what follows round {}", resume.position.0),
+    };
+    format!("send me {from} (term {})", Words::stamp(resume.term.0))
+}
+
+/// What the members below a link have.
+fn report(report: &Report) -> String {
+    let term = Words::stamp(report.term.0);
+    let mut text = match report.synced.count {
+        0 => format!("nobody who counts is in term {term} here"),
+        1 => format!("I am in term {term}"),
+        count => format!("{count} of us are in term {term}"),
+    };
+    if report.best.0 > 0 {
+        text += &format!(", round {} is here", report.best.0);
+    }
+    if report.seen > report.best {
+        text += &format!(", a part of round {} is here", report.seen.0);
+    }
+    for (round, census) in (report.floor.0 + 1..).zip(&report.done) {
+        text += &match census.count {
+            1 => format!(", one has round {round}"),
+            count => format!(", {count} have round {round}"),
+        };
+    }
+    text
+}
+
+/// A call that arrives.
+fn arrives(from: Address, to: &str, taken: bool) -> String {
+    if taken {
+        format!("the call of member {from} reaches {to}")
+    } else {
+        format!("the call of member {from} to {to} is in vain")
+    }
+}
+
+/// An attempt at a reduce.
+fn attempt(at: Try) -> String {
+    match at.attempt {
+        0 => format!("reduce {}", at.round.0),
+        attempt => format!("reduce {}, attempt {attempt}", at.round.0),
+    }
+}
+
+/// A piece of what the members below a link have combined.
+fn contribution(part: &Contribution<zip::Piece>) -> String {
+    let whose = part.whole.map(|whole| format!(", the last, of {}", many(whole.count as usize, "member")));
+    format!("{}, piece {}{}", attempt(part.at), part.index, whose.unwrap_or_default())
+}
+
+/// A piece of a sender's broadcast.
+pub(super) fn submit(submit: &Submit<zip::Piece>) -> String {
+    let last = if submit.last { ", the last" } else { "" };
+    format!("broadcast {}, piece {}{last}", submit.sequence.0, submit.index)
+}
+
+/// What the root says to a sender.
+pub(super) fn go(word: &(Term, Sequence, u32)) -> String {
+    format!("broadcast {}: go on from piece {}", word.1.0, word.2)
+}
