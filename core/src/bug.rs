@@ -106,6 +106,10 @@ pub enum Bug {
     FencedNotTold,
     /// The controller does not hear the answer to a probe.
     AnswerIgnored,
+    /// One that nears its end stays above others.
+    ExpiringKept,
+    /// The last place's member fills a hole, whatever is known of it.
+    FillerUnsound,
     /// A member takes an older assignment after a newer one.
     OldAssignmentTaken,
     /// A member goes on with a child that it is not assigned any more.

@@ -84,6 +84,8 @@ pub const ALL: &[Seeded] = &[
     seeded(Bug::StrangerHeard, controller::rules::STRANGERS_UNHEARD, "controller"),
     seeded(Bug::FencedNotTold, controller::rules::FENCED_TOLD, "controller"),
     seeded(Bug::AnswerIgnored, controller::rules::ONLY_SILENCE, "controller"),
+    seeded(Bug::ExpiringKept, controller::rules::MOVED_DOWN, "controller"),
+    seeded(Bug::FillerUnsound, controller::rules::FILLER_SOUND, "controller"),
     seeded(Bug::OldAssignmentTaken, member::rules::NEWEST, "member"),
     seeded(Bug::StaleChildKept, member::rules::AS_ASSIGNED, "zip-leaves"),
     seeded(Bug::StaleFrameTaken, member::rules::STRANGERS_UNHEARD, "member"),

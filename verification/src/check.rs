@@ -37,8 +37,8 @@ const HEALS_ALWAYS: &str = "heals";
 pub struct Limits {
     /// More unique states than this make the run fail.
     pub states_max: u64,
-    /// Whether to check that everything heals.
-    pub heals: bool,
+    /// In one of so many states it is checked that everything heals; in none of them for 0.
+    pub heals_one_in: u64,
     /// The only rule that is asked; `None` for all of them.
     pub only: Option<RuleName>,
 }
@@ -161,7 +161,8 @@ impl<S: System> Checked<S> {
     fn heals(&self, node: &Node<S::State>) -> bool {
         let mut progress = self.progress();
         let Node::State(state) = node else { return true };
-        if progress.failed || !self.limits.heals {
+        let one_in = self.limits.heals_one_in;
+        if progress.failed || one_in == 0 || one_in > 1 && !digest::of(state).is_multiple_of(one_in) {
             return true;
         }
         progress.failed = !self.ends_well(state, &mut progress);
@@ -308,7 +309,7 @@ pub fn shortest<S: System + Clone>(system: S, limits: Limits) -> Option<Failure>
 
 /// Serves stateright's explorer of a system in a browser, until the process is ended.
 pub fn explore<S: System>(system: S, address: &str) {
-    let limits = Limits { states_max: u64::MAX, heals: false, only: None };
+    let limits = Limits { states_max: u64::MAX, heals_one_in: 0, only: None };
     let model = Checked { system, limits, progress: Arc::default() };
     model.checker().serve(address);
 }

@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
     after_help = "Examples (cargo run --release -p cirrus-verification -- ...):\n  \
         check                           every world of the day, with rules and witnesses\n  \
         check job-crash                 one world\n  \
+        check --deep                    the large worlds\n  \
         bugs                            each seeded bug, and what catches it\n  \
         simulate --seed 7 --steps 50000 a run that can be repeated\n  \
         explore job-crash               a world in the browser"
@@ -29,6 +30,9 @@ enum Command {
     Check {
         /// Only this world.
         world: Option<String>,
+        /// The large worlds, which take minutes each, instead of those of every day.
+        #[arg(long, conflicts_with = "world")]
+        deep: bool,
     },
     /// Switches deliberate bugs on, one after the other; each must be caught by the rule that it names.
     Bugs {
@@ -59,7 +63,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let held = match Arguments::parse().command {
-        Command::Check { world } => command::check::run(world.as_deref()),
+        Command::Check { world, deep } => command::check::run(world.as_deref(), deep),
         Command::Bugs { bug } => command::bugs::run(bug.as_deref()),
         Command::Simulate { seed, steps, seeds } => command::simulate::run(seed, steps, seeds),
         Command::Explore { world, address } => command::check::explore(&world, &address),

@@ -34,6 +34,8 @@ pub struct Config {
     pub members_max: u32,
     /// How long a probed member may take to answer.
     pub probe: Millis,
+    /// How many of the last places are looked at for a member that is good for a place with children.
+    pub scan: u32,
     /// How long after each step of a change of fan-out the next one follows.
     pub reshape: Millis,
     /// Seeded bugs.
@@ -59,6 +61,8 @@ pub enum Event<A> {
     },
     /// A member's lease ran out, or its machine's daemon misses it.
     Suspected(MemberId),
+    /// A member nears the end of its life: it should have nobody below it when it goes.
+    Expiring(MemberId),
     /// The fan-out shall be this from now on.
     Reshape(FanOut),
     /// A timer fired.
@@ -129,6 +133,16 @@ pub struct Record<A> {
     pub version: AssignmentVersion,
     /// The probe that it has not answered yet.
     pub probe: Option<ProbeId>,
+    /// It nears the end of its life.
+    pub expiring: bool,
+}
+
+impl<A> Record<A> {
+    /// Whether it is good for a place with children: nothing is known that would end it soon.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.probe.is_none() && !self.expiring
+    }
 }
 
 /// The time in which one member is the root.
@@ -165,6 +179,7 @@ impl<A: Clone + Debug + Eq + Hash> Machine for Channel<A> {
             Event::Join { call, address } => self.join(config, call, address, out),
             Event::From { member, message } => self.from(config, member, message, out),
             Event::Suspected(member) => self.probe(config, member, out),
+            Event::Expiring(member) => self.expiring(config, member, out),
             Event::Reshape(fan_out) => self.reshape(config, fan_out, out),
             Event::Timer(Timer::Probe(member, probe)) => self.silent(config, member, probe, out),
             Event::Timer(Timer::Reshape) => self.reshape_step(config, out),
@@ -232,11 +247,22 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             self.records.resize(slot.saturating_add(1), None);
         }
         if let Some(record) = self.records.get_mut(slot) {
-            *record = Some(Record { member, address, version: AssignmentVersion::default(), probe: None });
+            *record = Some(Record {
+                member,
+                address,
+                version: AssignmentVersion::default(),
+                probe: None,
+                expiring: false,
+            });
         }
         self.all = Cut { until: member.stamp, census: self.all.census.plus(Census::of(member)) };
         out.push(Effect::Accept { call, member });
         out.push(Effect::Send { to: member, message: ToMember::Welcome(member) });
+        // Who nears its end and gets a child leaves it its place.
+        let above = self.tree.parent(member).map(|edge| edge.member);
+        if let Some(above) = above.filter(|above| self.record(*above).is_some_and(|it| it.expiring)) {
+            let _ = self.tree.swap(above, member, &mut told);
+        }
         self.tell(config, told, None, out);
     }
 
@@ -342,6 +368,7 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
     /// Takes a member out, fills its hole and tells whom that concerns.
     fn depart(&mut self, config: &Config, member: MemberId, out: &mut impl Effects<Effect<A>>) {
         let mut told = Vec::new();
+        self.offer_filler(config, member, &mut told);
         if !self.tree.leave(member, &mut told) {
             return;
         }
@@ -357,6 +384,42 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             self.all.census = self.all.census.minus(Census::of(member));
         }
         self.tell(config, told, Some(member), out);
+    }
+
+    /// T7: who nears its end changes places with a leaf, if it has children.
+    fn expiring(&mut self, config: &Config, member: MemberId, out: &mut impl Effects<Effect<A>>) {
+        let Some(record) = self.record_mut(member) else { return };
+        record.expiring = true;
+        if self.tree.children(member).next().is_none() || config.bugs.has(Bug::ExpiringKept) {
+            return;
+        }
+        let mut told = Vec::new();
+        if let Some(leaf) = self.sound_leaf(config, member)
+            && self.tree.swap(member, leaf, &mut told)
+        {
+            self.tell(config, told, None, out);
+        }
+    }
+
+    /// The last leaf that is good for a place with children, among so many last places as a change may look at.
+    fn sound_leaf(&self, config: &Config, instead: MemberId) -> Option<MemberId> {
+        let last = self.tree.members().rev().take(config.scan as usize);
+        let mut leaves = last.filter(|leaf| self.tree.children(*leaf).next().is_none());
+        leaves.find(|leaf| *leaf != instead && self.record(*leaf).is_some_and(Record::is_sound))
+    }
+
+    /// Sees to it that a sound member is at the end, if one who departs leaves children behind: the last one fills its
+    /// hole.
+    fn offer_filler(&mut self, config: &Config, departs: MemberId, told: &mut Vec<MemberId>) {
+        if self.tree.children(departs).next().is_none() || config.bugs.has(Bug::FillerUnsound) {
+            return;
+        }
+        let last = self.tree.members().next_back();
+        if let (Some(last), Some(leaf)) = (last, self.sound_leaf(config, departs))
+            && last != leaf
+        {
+            let _ = self.tree.swap(last, leaf, told);
+        }
     }
 
     fn reshape(&mut self, config: &Config, fan_out: FanOut, out: &mut impl Effects<Effect<A>>) {
@@ -408,6 +471,9 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
         if config.bugs.has(Bug::EverybodyTold) {
             told = self.tree.members().collect();
         }
+        told.retain(|member| self.tree.contains(*member)); // A swap tells one who departs in the same step.
+        told.sort_unstable();
+        told.dedup();
         if !told.contains(&root) {
             told.push(root);
         }

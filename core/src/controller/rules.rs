@@ -28,6 +28,10 @@ pub const ROSTER_EXACT: RuleName = RuleName { promise: "B2", name: "the roster i
 pub const STRANGERS_UNHEARD: RuleName = RuleName { promise: "M2", name: "who is fenced changes nothing" };
 /// Who is declared dead is told.
 pub const FENCED_TOLD: RuleName = RuleName { promise: "M2", name: "who is fenced is told" };
+/// Who nears its end has nobody below it.
+pub const MOVED_DOWN: RuleName = RuleName { promise: "T7", name: "who nears its end is moved to a leaf" };
+/// A hole with children is filled by one who will stay.
+pub const FILLER_SOUND: RuleName = RuleName { promise: "T7", name: "who fills a hole is not about to go" };
 /// Only silence is death.
 pub const ONLY_SILENCE: RuleName = RuleName { promise: "M3", name: "who answers is not declared dead" };
 
@@ -45,6 +49,8 @@ impl<A: Clone + Debug + Eq + Hash + 'static> Ruled for Channel<A> {
         StepRule { name: STRANGERS_UNHEARD, check: strangers_unheard },
         StepRule { name: FENCED_TOLD, check: fenced_told },
         StepRule { name: ONLY_SILENCE, check: only_silence },
+        StepRule { name: MOVED_DOWN, check: moved_down },
+        StepRule { name: FILLER_SOUND, check: filler_sound },
     ];
 }
 
@@ -98,26 +104,36 @@ fn assigned<A>(effects: &[Effect<A>]) -> impl Iterator<Item = MemberId> {
 fn departed<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Option<MemberId> {
     let who = match step.event {
         Event::Timer(Timer::Probe(member, _)) | Event::From { member, .. } => *member,
-        Event::Join { .. } | Event::Suspected(_) | Event::Reshape(_) | Event::Timer(Timer::Reshape) => {
-            return None;
-        }
+        Event::Join { .. }
+        | Event::Suspected(_)
+        | Event::Expiring(_)
+        | Event::Reshape(_)
+        | Event::Timer(Timer::Reshape) => return None,
     };
     (step.before.tree.contains(who) && !step.after.tree.contains(who)).then_some(who)
 }
 
-/// A join is told to two, a departure to F+3, a step of a change of fan-out to three; and each to the root.
+/// A join is told to two, a departure to F+3, a swap to 2F+4, a step of a change of fan-out to three; and each to the
+/// root. Two leaves that change places before a departure, so that a sound one fills the hole, are four more; a
+/// newcomer that takes the place of one who nears its end is a swap of parent and child.
 fn local<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
     let count = assigned(step.effects).filter(|member| step.after.tree.root() != Some(*member)).count();
     if count == 0 {
         return Verdict::Idle;
     }
     let fan_out = step.after.tree.fan_out().0.max(step.before.tree.fan_out().0) as usize;
+    let swap = fan_out.saturating_mul(2).saturating_add(4);
+    let expires = step.before.records.iter().flatten().any(|record| record.expiring);
+    let unsound = step.before.tree.members().next_back().and_then(|last| step.before.record(last));
+    let swapped = if unsound.is_some_and(|last| !last.is_sound()) { 4 } else { 0 };
     let bound = match step.event {
+        Event::Join { .. } if expires => swap,
         Event::Join { .. } => 2,
+        Event::Expiring(_) => swap,
         Event::Reshape(_) | Event::Timer(Timer::Reshape) => 3,
         Event::From { message: ToController::Hello(_), .. } => 1,
         Event::From { .. } | Event::Suspected(_) | Event::Timer(Timer::Probe(..)) => {
-            fan_out.saturating_add(3)
+            fan_out.saturating_add(3).saturating_add(swapped)
         }
     };
     Verdict::from_bool(count <= bound, "more members were told than the change concerns")
@@ -169,6 +185,7 @@ fn fenced_told<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Ver
         Event::From { .. }
         | Event::Join { .. }
         | Event::Suspected(_)
+        | Event::Expiring(_)
         | Event::Reshape(_)
         | Event::Timer(Timer::Reshape) => return Verdict::Idle,
     };
@@ -195,9 +212,41 @@ fn only_silence<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Ve
         Event::From { .. }
         | Event::Join { .. }
         | Event::Suspected(_)
+        | Event::Expiring(_)
         | Event::Reshape(_)
         | Event::Timer(Timer::Reshape) => {
             Verdict::from_bool(departed(step).is_none(), "a member is gone that neither left nor was silent")
         }
     }
+}
+
+/// Whether one of the last places has a leaf that is good for more; not counting this member.
+fn has_sound_leaf<A: Clone + Debug + Eq + Hash>(
+    config: &Config,
+    channel: &Channel<A>,
+    but: MemberId,
+) -> bool {
+    let last = channel.tree.members().rev().take(config.scan as usize);
+    let mut leaves = last.filter(|leaf| channel.tree.children(*leaf).next().is_none() && *leaf != but);
+    leaves.any(|leaf| channel.record(leaf).is_some_and(super::Record::is_sound))
+}
+
+fn moved_down<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
+    let Event::Expiring(member) = step.event else { return Verdict::Idle };
+    let inner = |channel: &Channel<A>| channel.tree.children(*member).next().is_some();
+    if !inner(step.before) || !has_sound_leaf(step.config, step.before, *member) {
+        return Verdict::Idle;
+    }
+    Verdict::from_bool(!inner(step.after), "a member that nears its end keeps its children")
+}
+
+fn filler_sound<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
+    let Some(gone) = departed(step) else { return Verdict::Idle };
+    let Some(place) = step.before.tree.place(gone) else { return Verdict::Idle };
+    if step.before.tree.children(gone).next().is_none() || !has_sound_leaf(step.config, step.before, gone) {
+        return Verdict::Idle;
+    }
+    let filler = step.after.tree.member(place).and_then(|filler| step.after.record(filler));
+    let Some(filler) = filler else { return Verdict::Idle };
+    Verdict::from_bool(filler.is_sound(), "one that is about to go was moved above others")
 }

@@ -12,7 +12,7 @@ use crate::system::Witness;
 use crate::worlds::Job;
 use crate::worlds::job::tiny;
 
-const WHOLE: Limits = Limits { states_max: 1_000_000, heals: true, only: None };
+const WHOLE: Limits = Limits { states_max: 1_000_000, heals_one_in: 1, only: None };
 
 fn tiny_with(faults: &[Fault]) -> Job {
     let mut job = tiny(Bugs::default());

@@ -13,10 +13,12 @@ use super::print_rules;
 /// Worlds that are explored at the same time, one a thread: a second thread in one world gains nothing.
 const AT_ONCE: usize = 2;
 
-pub(crate) fn run(name: Option<&str>) -> Result<(), String> {
+pub(crate) fn run(name: Option<&str>, deep: bool) -> Result<(), String> {
     let began = Instant::now();
-    let chosen: Vec<World> =
-        worlds::all().into_iter().filter(|world| name.is_none_or(|name| world.name == name)).collect();
+    let chosen: Vec<World> = worlds::all()
+        .into_iter()
+        .filter(|world| name.map_or(world.deep == deep, |name| world.name == name))
+        .collect();
     if chosen.is_empty() {
         return Err(no_world(name.unwrap_or_default()));
     }
@@ -35,7 +37,7 @@ pub(crate) fn run(name: Option<&str>) -> Result<(), String> {
     }
     print_witnesses(&chosen, &outcomes);
     print_rules(&tally);
-    if name.is_none() {
+    if name.is_none() && !deep {
         faults.extend(tally.vacuous().into_iter().map(|(part, rule)| {
             format!("the rule '{}' ({} of {}) never held anywhere", rule.name, rule.promise, part.name())
         }));
@@ -45,6 +47,12 @@ pub(crate) fn run(name: Option<&str>) -> Result<(), String> {
         chosen.len(),
         began.elapsed().as_secs_f64()
     );
+    if chosen.iter().any(|world| world.deep) {
+        println!(
+            "in deep worlds it was checked in one state of {} that it ends well",
+            worlds::DEEP_HEALS_ONE_IN
+        );
+    }
     if faults.is_empty() { Ok(()) } else { Err(faults.join("\nerror: ")) }
 }
 

@@ -14,7 +14,7 @@ use crate::zip::Address;
 /// Nothing more is tried behind this many stamps.
 const STAMPS: u32 = 16;
 
-fn pool(bugs: Bugs) -> Pool<Channel<Address>> {
+pub(crate) fn pool(bugs: Bugs) -> Pool<Channel<Address>> {
     // Some of these come to be members, some are so at the same time, and some have the slot of another.
     let members = [(1, 0), (3, 1), (6, 2), (6, 1), (9, 0)];
     let members = members.map(|(serial, slot)| MemberId { stamp: ids::stamp(serial), slot });
@@ -22,7 +22,7 @@ fn pool(bugs: Bugs) -> Pool<Channel<Address>> {
     let mut events = vec![Event::Join { call: CallId(0), address: 0 }, Event::Reshape(FanOut(1))];
     events.push(Event::Timer(Timer::Reshape));
     for member in members {
-        events.push(Event::Suspected(member));
+        events.extend([Event::Suspected(member), Event::Expiring(member)]);
         let mut say = |message| events.push(Event::From { member, message });
         say(ToController::Leave);
         say(ToController::Hello(AssignmentVersion::default()));
@@ -33,7 +33,7 @@ fn pool(bugs: Bugs) -> Pool<Channel<Address>> {
         }
         events.extend(stamps.map(|stamp| Event::Timer(Timer::Probe(member, ProbeId(stamp)))));
     }
-    let config = Config { members_max: 3, probe: Millis(1000), reshape: Millis(10), bugs };
+    let config = Config { members_max: 4, probe: Millis(1000), scan: 4, reshape: Millis(10), bugs };
     let far = |channel: &Channel<Address>| {
         let drawn = u32::MAX - channel.tree.stamps_left();
         drawn > STAMPS
@@ -52,6 +52,14 @@ const WITNESSES: &[Witness<Fed<Channel<Address>>>] = &[
         name: "a member is probed",
         seen: |fed| fed.machine.records.iter().flatten().any(|record| record.probe.is_some()),
     },
+    Witness {
+        name: "one that nears its end is below one that does not",
+        seen: |fed| {
+            let expiring = |member| fed.machine.record(member).is_some_and(|record| record.expiring);
+            let last = fed.machine.tree.members().next_back();
+            fed.machine.tree.root().is_some_and(|root| !expiring(root)) && last.is_some_and(expiring)
+        },
+    },
     Witness { name: "the root has to take note", seen: |fed| !fed.machine.departed.is_empty() },
     Witness { name: "the fan-out changes", seen: |fed| fed.machine.tree.reshapes_to().is_some() },
 ];
@@ -61,7 +69,8 @@ pub(super) fn worlds() -> Vec<World> {
     vec![World {
         name: "controller",
         about: "a channel's controller fed anything",
-        golden: Golden { unique: 18_705, depth: 17 },
+        golden: Golden { unique: 210_844, depth: 19 },
+        deep: false,
         make: |bugs| Box::new(pool(bugs)),
     }]
 }

@@ -12,7 +12,7 @@ use crate::tally::Part;
 /// Lives that are followed; a slot that gets further is left alone.
 const LIVES: u32 = 4;
 
-fn pool(bugs: Bugs) -> Pool<Fleet> {
+pub(crate) fn pool(bugs: Bugs) -> Pool<Fleet> {
     let mut events = vec![Event::Start, Event::Finish, Event::Stop];
     for slot in [WorkerId(0), WorkerId(1)] {
         for incarnation in (1..=LIVES).map(Incarnation) {
@@ -61,6 +61,7 @@ pub(super) fn worlds() -> Vec<World> {
         name: "fleet",
         about: "a fleet fed anything",
         golden: Golden { unique: 4_619, depth: 33 },
+        deep: false,
         make: |bugs| Box::new(pool(bugs)),
     }]
 }

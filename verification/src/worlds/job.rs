@@ -238,6 +238,7 @@ macro_rules! world {
             name: $name,
             about: $about,
             golden: Golden { unique: $golden.0, depth: $golden.1 },
+            deep: false,
             make: |bugs| job(&$small, bugs),
         }
     };

@@ -9,7 +9,7 @@ use crate::pool::{Fed, Pool};
 use crate::system::Witness;
 use crate::tally::Part;
 
-fn pool(blocks: u32, bugs: Bugs) -> Pool<Leases> {
+pub(crate) fn pool(blocks: u32, bugs: Bugs) -> Pool<Leases> {
     let all: Vec<BlockId> = (0..blocks).map(ids::block).collect();
     let senders = [ids::sender(0, 1), ids::sender(0, 2), ids::sender(1, 1), ids::sender(1, 2)];
     let mut events = Vec::new();
@@ -67,6 +67,7 @@ pub(super) fn worlds() -> Vec<World> {
         name: "lease",
         about: "leases fed anything",
         golden: Golden { unique: 6_328, depth: 32 },
+        deep: false,
         make: |bugs| Box::new(pool(3, bugs)),
     }]
 }

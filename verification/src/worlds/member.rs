@@ -142,7 +142,7 @@ fn values() -> Vec<Event<Address, Piece>> {
     events
 }
 
-fn pool(kind: Kind, witnesses: &'static [Witness<Fed<Machine>>], bugs: Bugs) -> Pool<Machine> {
+pub(crate) fn pool(kind: Kind, witnesses: &'static [Witness<Fed<Machine>>], bugs: Bugs) -> Pool<Machine> {
     let mut events = vec![Event::Controller(ToMember::Welcome(ME)), Event::ControllerUp];
     events.extend(assigns().map(|assign| Event::Controller(ToMember::Assign(assign))));
     events.extend([ToMember::Probe(ProbeId::default()), ToMember::Fenced].map(Event::Controller));
@@ -222,12 +222,14 @@ pub(super) fn worlds() -> Vec<World> {
             name: "member",
             about: "a member fed anything",
             golden: Golden { unique: 8_048, depth: 35 },
+            deep: false,
             make: |bugs| Box::new(pool(Kind::Broadcast, WITNESSES, bugs)),
         },
         World {
             name: "member-sum",
             about: "a member of a reduce channel fed anything",
             golden: Golden { unique: 70_406, depth: 38 },
+            deep: false,
             make: |bugs| Box::new(pool(Kind::Reduce, SUMS, bugs)),
         },
     ]

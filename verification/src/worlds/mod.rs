@@ -3,14 +3,14 @@
 //! A world is small on purpose; many small ones with two or three faults each see more than a large one. Each
 //! names its witnesses, and the number of its states and its depth, so that a change of either is seen in review.
 
-mod controller;
-mod fleet;
+pub(crate) mod controller;
+pub(crate) mod fleet;
 mod ids;
 pub(crate) mod job;
-mod lease;
-mod member;
-mod store;
-mod worker;
+pub(crate) mod lease;
+pub(crate) mod member;
+pub(crate) mod store;
+pub(crate) mod worker;
 pub(crate) mod zip;
 
 use cirrus_core::bug::{Bug, Bugs};
@@ -23,6 +23,10 @@ use crate::tally::{Broken, Tally};
 
 /// More unique states than this are never explored: a world that grows beyond fails.
 const STATES_MAX: u64 = 20_000_000;
+/// The same for a deep world.
+const DEEP_STATES_MAX: u64 = 100_000_000;
+/// In a deep world it is checked in one state of so many that everything heals.
+pub const DEEP_HEALS_ONE_IN: u64 = 64;
 
 /// What a run of a world must count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +46,8 @@ pub struct World {
     pub about: &'static str,
     /// What a run must count.
     pub golden: Golden,
+    /// It is too large for every day.
+    pub deep: bool,
     /// Makes it, with at most one seeded bug.
     make: fn(Bugs) -> Box<dyn Explored>,
 }
@@ -68,7 +74,9 @@ impl World {
     /// Explores all of it.
     #[must_use]
     pub fn check(&self) -> Outcome {
-        (self.make)(Bugs::default()).check()
+        let (states_max, heals_one_in) =
+            if self.deep { (DEEP_STATES_MAX, DEEP_HEALS_ONE_IN) } else { (STATES_MAX, 1) };
+        (self.make)(Bugs::default()).check(Limits { states_max, heals_one_in, only: None })
     }
 
     /// The shortest way to something broken when this bug is switched on; to this rule broken, if one is named.
@@ -97,7 +105,7 @@ impl World {
 
 /// A system behind one type.
 trait Explored {
-    fn check(&self) -> Outcome;
+    fn check(&self, limits: Limits) -> Outcome;
     fn hunt(&self, only: Option<RuleName>) -> Option<Failure>;
     fn walk(&self, choices: &[u8]) -> Option<Failure>;
     fn bounds(&self) -> String;
@@ -105,12 +113,13 @@ trait Explored {
 }
 
 impl<S: System + Clone> Explored for S {
-    fn check(&self) -> Outcome {
-        check::check(self.clone(), Limits { states_max: STATES_MAX, heals: true, only: None })
+    fn check(&self, limits: Limits) -> Outcome {
+        check::check(self.clone(), limits)
     }
 
     fn hunt(&self, only: Option<RuleName>) -> Option<Failure> {
-        check::shortest(self.clone(), Limits { states_max: STATES_MAX, heals: only.is_none(), only })
+        let heals_one_in = u64::from(only.is_none());
+        check::shortest(self.clone(), Limits { states_max: STATES_MAX, heals_one_in, only })
     }
 
     fn walk(&self, choices: &[u8]) -> Option<Failure> {

@@ -198,10 +198,21 @@ const START: &[Witness<Fed<Machine>>] = &[
     },
 ];
 
+/// A store with sessions, one with a disk, and one that begins.
+#[cfg(test)]
+pub(crate) fn pools(bugs: Bugs) -> [Pool<Machine>; 3] {
+    [sessions(Staleness::Bounded(0), bugs), disk(bugs), start(bugs)]
+}
+
 /// The worlds of this family.
 pub(super) fn worlds() -> Vec<World> {
-    let world =
-        |name, about, (unique, depth), make| World { name, about, golden: Golden { unique, depth }, make };
+    let world = |name, about, (unique, depth), make| World {
+        name,
+        about,
+        golden: Golden { unique, depth },
+        deep: false,
+        make,
+    };
     vec![
         world("store-async", "sessions, nobody waits for anybody", (131_456, 185), |bugs| {
             Box::new(sessions(Staleness::Asynchronous, bugs))

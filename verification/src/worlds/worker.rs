@@ -16,7 +16,7 @@ type Machine = Worker<Payload>;
 /// Calls that are answered; a worker that gets further is left alone.
 const CALLS: u64 = 7;
 
-fn pool(window: u32, bugs: Bugs) -> Pool<Machine> {
+pub(crate) fn pool(window: u32, bugs: Bugs) -> Pool<Machine> {
     let version = |epoch, count| Version { epoch: StoreEpoch(epoch), count };
     let mut events = vec![Event::Connected, Event::Disconnected, Event::Dry, Event::Finish, Event::Failed];
     events.extend([1, 2].map(|epoch| Event::StoreAt(StoreEpoch(epoch))));
@@ -84,8 +84,13 @@ const WITNESSES: &[Witness<Fed<Machine>>] = &[
 
 /// The worlds of this family.
 pub(super) fn worlds() -> Vec<World> {
-    let world =
-        |name, about, (unique, depth), make| World { name, about, golden: Golden { unique, depth }, make };
+    let world = |name, about, (unique, depth), make| World {
+        name,
+        about,
+        golden: Golden { unique, depth },
+        deep: false,
+        make,
+    };
     vec![
         world("worker", "a worker fed anything", (58_470, 38), |bugs| Box::new(pool(1, bugs))),
         world("worker-ahead", "a worker fed anything, two rounds ahead", (61_394, 38), |bugs| {

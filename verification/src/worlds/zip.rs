@@ -53,7 +53,13 @@ const SMALL: Small = Small {
 
 fn system(small: &Small, bugs: Bugs) -> Zip {
     let setup = Setup {
-        controller: controller::Config { members_max: 8, probe: Millis(1000), reshape: Millis(10), bugs },
+        controller: controller::Config {
+            members_max: 8,
+            probe: Millis(1000),
+            scan: 4,
+            reshape: Millis(10),
+            bugs,
+        },
         member: member::Config {
             kind: small.kind,
             attempts_max: 4,
@@ -344,6 +350,16 @@ const LEAVES: Small = Small {
     witnesses: &[DELIVERED, SUCCEEDED, LEFT, MOVED],
     ..SMALL
 };
+const EXPIRE: Small = Small {
+    members: 4,
+    sends: &[(3, 1)],
+    faults: &[(Fault::Expire, 1)],
+    prompt_links: true,
+    witnesses: &[DELIVERED, SUCCEEDED, CARRIED, MOVED],
+    ..SMALL
+};
+const EXPIRE_CRASH: Small =
+    Small { faults: &[(Fault::Expire, 1), (Fault::Crash, 1)], prompt_control: true, ..EXPIRE };
 const RESHAPE: Small = Small {
     members: 5,
     sends: &[(4, 1)],
@@ -415,12 +431,44 @@ const SUM_LEAVE: Small = Small {
     ..SUM
 };
 
+const DEEP_TWO: Small =
+    Small { members: 5, sends: &[(3, 2)], witnesses: &[DELIVERED, CARRIED, PULLED, FILLER_DEAD], ..TWO };
+const DEEP_SEVEN: Small = Small {
+    prologue: |_| None,
+    mortal: &[0, 1],
+    faults: &[(Fault::Crash, 2)],
+    witnesses: &[DELIVERED, CARRIED, PULLED, GRANDCHILD],
+    ..SEVEN
+};
+const DEEP_LEAVE: Small = Small {
+    sends: &[(1, 2), (0, 1)],
+    faults: &[(Fault::Leave, 1), (Fault::Crash, 1)],
+    prompt_links: true,
+    witnesses: &[DELIVERED, SUCCEEDED, CARRIED, LEFT],
+    ..SMALL
+};
+const DEEP_SUSPECT: Small = Small {
+    faults: &[(Fault::Suspect, 1), (Fault::Impatient, 1), (Fault::Break, 1), (Fault::Crash, 1)],
+    sends: &[(1, 1)],
+    witnesses: &[DELIVERED, SUCCEEDED, CARRIED, DEPOSED],
+    ..SUSPECT
+};
+const DEEP_SUM: Small = Small {
+    sends: &[(0, 1), (1, 1), (2, 1), (0, 1), (1, 1), (3, 1)],
+    faults: &[(Fault::Join, 2)],
+    ..SUM_JOIN
+};
+
 macro_rules! world {
     ($name:literal, $about:literal, $golden:expr, $small:expr) => {
+        world!($name, $about, $golden, $small, false)
+    };
+    ($name:literal, $about:literal, $golden:expr, $small:expr, $deep:expr) => {
         World {
             name: $name,
             about: $about,
             golden: Golden { unique: $golden.0, depth: $golden.1 },
+            deep: $deep,
             make: |bugs| Box::new(system(&$small, bugs)),
         }
     };
@@ -442,6 +490,8 @@ pub(super) fn worlds() -> Vec<World> {
         world!("zip-joins", "two join", (81_936, 74), JOINS),
         world!("zip-join-crash", "one joins, one dies", (92_790, 51), JOIN_CRASH),
         world!("zip-leaves", "two leave", (55_645, 60), LEAVES),
+        world!("zip-expire", "one nears the end of its life", (351_853, 96), EXPIRE),
+        world!("zip-expire-crash", "one nears the end of its life, one dies", (638_753, 55), EXPIRE_CRASH),
         world!("zip-reshape", "the fan-out changes", (25_528, 40), RESHAPE),
         world!("sum-calm", "two reduces, nothing goes wrong", (346, 31), SUM),
         world!("sum-crash", "a reduce, a member dies", (32_202, 56), SUM_CRASH),
@@ -453,6 +503,11 @@ pub(super) fn worlds() -> Vec<World> {
         world!("sum-break", "a reduce, links break", (19_057, 42), SUM_BREAK),
         world!("sum-join", "two reduces, one joins", (2_925, 36), SUM_JOIN),
         world!("sum-leave", "a reduce, two leave", (52_789, 58), SUM_LEAVE),
+        world!("deep-two", "two of five die in the midst of a broadcast", (0, 0), DEEP_TWO, true),
+        world!("deep-seven", "two of seven die", (0, 0), DEEP_SEVEN, true),
+        world!("deep-leave", "one leaves, one dies, two send", (0, 0), DEEP_LEAVE, true),
+        world!("deep-suspect", "one is declared dead that lives, one dies", (0, 0), DEEP_SUSPECT, true),
+        world!("deep-sum", "two reduces, two join", (0, 0), DEEP_SUM, true),
         world!("zip-seven", "root and its child die", (382_814, 59), SEVEN),
     ]
 }

@@ -27,13 +27,15 @@ pub enum Fault {
     Join,
     /// Somebody leaves.
     Leave,
+    /// A member nears the end of its life.
+    Expire,
     /// The fan-out changes.
     Reshape,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Crash,
         Self::Break,
         Self::BreakControl,
@@ -42,6 +44,7 @@ impl Fault {
         Self::Impatient,
         Self::Join,
         Self::Leave,
+        Self::Expire,
         Self::Reshape,
     ];
 
@@ -57,6 +60,7 @@ impl Fault {
             Self::Impatient => "wrong report",
             Self::Join => "join",
             Self::Leave => "leave",
+            Self::Expire => "life that nears its end",
             Self::Reshape => "change of fan-out",
         }
     }
@@ -93,6 +97,8 @@ pub enum Action {
     Join,
     /// An application leaves.
     Leave(Address),
+    /// The controller hears that a member nears the end of its life.
+    Expire(Address),
     /// The fan-out becomes larger by one.
     Reshape,
     /// A fault: a process dies; what it had sent is lost, or still arrives.
@@ -126,6 +132,7 @@ impl Action {
             Self::Hasten(Timer::Member(..)) => Some(Fault::Impatient),
             Self::Join => Some(Fault::Join),
             Self::Leave(_) => Some(Fault::Leave),
+            Self::Expire(_) => Some(Fault::Expire),
             Self::Reshape => Some(Fault::Reshape),
             Self::Hear(_)
             | Self::Say(_)
@@ -294,6 +301,9 @@ impl Mesh {
             let direct = process.direct.as_ref().is_some_and(|direct| !direct.dialling && !direct.shut);
             actions.extend((self.may(Fault::BreakDirect) && direct).then_some(Action::BreakDirect(address)));
             let seated = process.machine.phase == Phase::Seated;
+            let known = process.machine.id.and_then(|member| self.controller.record(member));
+            let fresh = self.may(Fault::Expire) && known.is_some_and(|record| !record.expiring);
+            actions.extend(fresh.then_some(Action::Expire(address)));
             actions.extend((self.may(Fault::Leave) && seated).then_some(Action::Leave(address)));
         }
         if self.may(Fault::Break) {

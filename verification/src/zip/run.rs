@@ -165,6 +165,11 @@ impl Run<'_, '_> {
             Action::Send(address) => self.send(address),
             Action::Join => self.join(),
             Action::Leave(address) => self.to(address, member::Event::Leave),
+            Action::Expire(address) => {
+                if let Some(member) = self.mesh.live(address).and_then(|process| process.machine.id) {
+                    self.todo.push_back(Inner::Controller(controller::Event::Expiring(member)));
+                }
+            }
             Action::Reshape => {
                 let wider = FanOut(self.mesh.controller.tree.fan_out().0 + 1);
                 self.todo.push_back(Inner::Controller(controller::Event::Reshape(wider)));
