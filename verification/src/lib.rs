@@ -10,6 +10,7 @@
 //! | [`check`] | the model checker |
 //! | [`bugs`] | mistakes that the checks must catch |
 //! | [`fuzz_bodies`] | what is done with arbitrary bytes |
+//! | `tables` | what each machine does about each event, by its situation: tables, and as tests |
 //! | `transcripts` | stories of a channel as text, for readers and as tests |
 //! | [`simulator`] | many workers, virtual time, seeded faults |
 #![forbid(unsafe_code)]
@@ -23,6 +24,8 @@ pub mod pool;
 pub mod rules;
 pub mod simulator;
 pub mod system;
+#[cfg(test)]
+mod tables;
 pub mod tally;
 #[cfg(test)]
 mod transcripts;

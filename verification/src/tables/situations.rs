@@ -1,0 +1,188 @@
+//! The situations in which a machine can be, as a reader would tell them apart.
+
+use std::fmt::Debug;
+
+use cirrus_core::controller::{self, Channel};
+use cirrus_core::fleet::{self, Fleet};
+use cirrus_core::ids::{Incarnation, WorkerId};
+use cirrus_core::lease::Leases;
+use cirrus_core::member::{self, Member};
+use cirrus_core::rule::Ruled;
+use cirrus_core::store::{self, Store};
+use cirrus_core::worker::{Link, Worker};
+
+use super::kind;
+use crate::cluster::Payload;
+use crate::zip::{Address, Piece};
+
+/// A machine whose situations have names.
+pub(super) trait Situated: Ruled {
+    /// The table's title.
+    const ABOUT: &'static str;
+    /// The columns, in their order.
+    const SITUATIONS: &'static [&'static str];
+
+    /// The situation that matters to this event.
+    fn situation(&self, event: &Self::Event) -> &'static str;
+
+    /// What the event is called in it.
+    fn label(&self, event: &Self::Event) -> String {
+        kind(event)
+    }
+}
+
+/// An event's name, and that it is about something which the machine does not know (any more).
+fn label(event: &impl Debug, stale: Option<&str>) -> String {
+    match stale {
+        Some(stale) => format!("{}, {stale}", kind(event)),
+        None => kind(event),
+    }
+}
+
+impl Situated for Channel<Address> {
+    const ABOUT: &'static str =
+        "A channel's controller. A stranger is one who is not in the channel (any more).";
+    const SITUATIONS: &'static [&'static str] = &["empty", "at rest", "probing", "reshaping"];
+
+    fn situation(&self, _: &Self::Event) -> &'static str {
+        match () {
+            () if self.tree.len() == 0 => "empty",
+            () if self.tree.reshapes_to().is_some() => "reshaping",
+            () if self.records.iter().flatten().any(|record| record.probe.is_some()) => "probing",
+            () => "at rest",
+        }
+    }
+
+    fn label(&self, event: &Self::Event) -> String {
+        let about = match event {
+            controller::Event::From { member, .. } | controller::Event::Suspected(member) => Some(*member),
+            controller::Event::Timer(controller::Timer::Probe(member, _)) => Some(*member),
+            _ => None,
+        };
+        label(event, about.filter(|member| self.record(*member).is_none()).map(|_| "stranger"))
+    }
+}
+
+impl Situated for Member<Address, Piece> {
+    const ABOUT: &'static str =
+        "A member of a channel. A strange link is one that it was not assigned, or not any more.";
+    const SITUATIONS: &'static [&'static str] =
+        &["joining", "unplaced", "leaf", "inner", "new root", "root", "draining", "leaving", "ended"];
+
+    fn situation(&self, _: &Self::Event) -> &'static str {
+        match self.phase {
+            member::Phase::Joining => "joining",
+            member::Phase::Draining => "draining",
+            member::Phase::Leaving => "leaving",
+            member::Phase::Ended(_) => "ended",
+            // Until it knows what everybody has.
+            member::Phase::Seated if self.broadcast.reign.is_some() => match self.broadcast.carried() {
+                None => "new root",
+                Some(_) => "root",
+            },
+            member::Phase::Seated if self.links.parent.is_none() => "unplaced",
+            member::Phase::Seated if self.links.children.is_empty() => "leaf",
+            member::Phase::Seated => "inner",
+        }
+    }
+
+    fn label(&self, event: &Self::Event) -> String {
+        let link = match event {
+            member::Event::Frame { link, .. }
+            | member::Event::LinkUp(link)
+            | member::Event::LinkDown(link) => Some(*link),
+            _ => None,
+        };
+        let up = self.links.parent.as_ref().map(|uplink| uplink.parent.edge.link);
+        let strange = link.filter(|link| up != Some(*link) && !self.links.children.contains(link));
+        label(event, strange.map(|_| "strange link"))
+    }
+}
+
+impl Situated for Store<Payload> {
+    const ABOUT: &'static str = "The data store.";
+    const SITUATIONS: &'static [&'static str] = &["down", "opening", "serving", "serving and writing"];
+
+    fn situation(&self, _: &Self::Event) -> &'static str {
+        match self.phase {
+            store::Phase::Down => "down",
+            store::Phase::Opening => "opening",
+            store::Phase::Serving if self.writing.is_some() => "serving and writing",
+            store::Phase::Serving => "serving",
+        }
+    }
+}
+
+impl Situated for Leases {
+    const ABOUT: &'static str = "The leases of a job's blocks.";
+    const SITUATIONS: &'static [&'static str] =
+        &["before all", "blocks left", "all given out", "between passes"];
+
+    fn situation(&self, _: &Self::Event) -> &'static str {
+        match () {
+            () if self.epoch.0 == 0 => "before all",
+            () if self.idle => "between passes",
+            () if self.pending.is_empty() => "all given out",
+            () => "blocks left",
+        }
+    }
+}
+
+impl Situated for Worker<Payload> {
+    const ABOUT: &'static str = "A worker. It is busy when it has a block in hand.";
+    const SITUATIONS: &'static [&'static str] =
+        &["no store known", "waiting", "connecting", "opening", "idle", "busy", "ended"];
+
+    fn situation(&self, _: &Self::Event) -> &'static str {
+        match self.link {
+            _ if self.end.is_some() => "ended",
+            Link::Unknown => "no store known",
+            Link::Down(_) => "waiting",
+            Link::Connecting(_) => "connecting",
+            Link::Opening(..) => "opening",
+            Link::Open(_) if self.tasks.is_empty() => "idle",
+            Link::Open(_) => "busy",
+        }
+    }
+}
+
+/// Which slot an event of the fleet is about, and which life in it.
+fn slot(event: &fleet::Event) -> Option<(WorkerId, Incarnation)> {
+    match *event {
+        fleet::Event::Running { slot, incarnation }
+        | fleet::Event::Progress { slot, incarnation }
+        | fleet::Event::Exited { slot, incarnation }
+        | fleet::Event::Suspected { slot, incarnation } => Some((slot, incarnation)),
+        fleet::Event::Timer(fleet::Timer { slot, failed }) => Some((slot, failed)),
+        fleet::Event::Start | fleet::Event::Finish | fleet::Event::Stop => None,
+    }
+}
+
+impl Situated for Fleet {
+    const ABOUT: &'static str =
+        "The fleet: events about all of it, and about a slot by what that slot is doing.";
+    const SITUATIONS: &'static [&'static str] =
+        &["not started", "open", "closing", "starting", "living", "ending", "waiting", "gave up", "finished"];
+
+    fn situation(&self, event: &Self::Event) -> &'static str {
+        if self.slots.is_empty() {
+            return "not started";
+        }
+        match slot(event).and_then(|(slot, _)| self.slots.get(&slot)).map(|slot| slot.phase) {
+            None if self.closing => "closing",
+            None => "open",
+            Some(fleet::Phase::Starting) => "starting",
+            Some(fleet::Phase::Living) => "living",
+            Some(fleet::Phase::Ending) => "ending",
+            Some(fleet::Phase::Waiting) => "waiting",
+            Some(fleet::Phase::GaveUp) => "gave up",
+            Some(fleet::Phase::Finished) => "finished",
+        }
+    }
+
+    fn label(&self, event: &Self::Event) -> String {
+        let other = slot(event)
+            .filter(|(slot, life)| self.slots.get(slot).is_some_and(|slot| slot.incarnation != *life));
+        label(event, other.map(|_| "other life"))
+    }
+}
