@@ -16,7 +16,8 @@ use clap::{Parser, Subcommand};
         check job-crash                 one world\n  \
         check --deep                    the large worlds\n  \
         bugs                            each seeded bug, and what catches it\n  \
-        simulate --seed 7 --steps 50000 a run that can be repeated\n  \
+        simulate --seed 7 --steps 50000 jobs, in a run that can be repeated\n  \
+        simulate --members 1000         a channel of a thousand members\n  \
         explore job-crash               a world in the browser"
 )]
 struct Arguments {
@@ -39,17 +40,29 @@ enum Command {
         /// Only this one.
         bug: Option<String>,
     },
-    /// Simulates jobs with many workers, virtual time and seeded faults.
+    /// Simulates jobs with many workers, or channels with many members: virtual time, seeded faults.
+    #[command(after_help = "Examples:\n  \
+        simulate --seed 7 --steps 50000              jobs, one after the other\n  \
+        simulate --seed 7 --members 1000             one channel\n  \
+        simulate --seed 7 --members 1000 --seeds 200 200 channels: a campaign\n\n\
+        What a run prints when it fails repeats it, or a smaller run that fails in the same way.")]
     Simulate {
         /// Decides everything. The same seed is the same run.
         #[arg(long, default_value_t = 1)]
         seed: u64,
-        /// Steps to take; the job under way is brought to its end.
+        /// Simulate channels instead of jobs: one for each seed, with so many members at most.
+        #[arg(long)]
+        members: Option<u32>,
+        /// Jobs: steps to take; the one under way is brought to its end. Channels: events after which no more
+        /// faults strike; each is brought to its end.
         #[arg(long, default_value_t = 200_000)]
         steps: u64,
         /// How many seeds to run, from SEED on.
         #[arg(long, default_value_t = 1)]
         seeds: u64,
+        /// Of a channel's incidents, only these happen: their numbers with commas, or `none`.
+        #[arg(long, requires = "members")]
+        only: Option<String>,
     },
     /// Serves a world's states in the browser until it is interrupted.
     Explore {
@@ -65,7 +78,12 @@ fn main() -> ExitCode {
     let held = match Arguments::parse().command {
         Command::Check { world, deep } => command::check::run(world.as_deref(), deep),
         Command::Bugs { bug } => command::bugs::run(bug.as_deref()),
-        Command::Simulate { seed, steps, seeds } => command::simulate::run(seed, steps, seeds),
+        Command::Simulate { seed, members: None, steps, seeds, only: _ } => {
+            command::simulate::jobs(seed, steps, seeds)
+        }
+        Command::Simulate { seed, members: Some(members), steps, seeds, only } => {
+            command::simulate::channels(seed, members, steps, seeds, only.as_deref())
+        }
         Command::Explore { world, address } => command::check::explore(&world, &address),
     };
     match held {

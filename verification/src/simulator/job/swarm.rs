@@ -7,8 +7,8 @@ use cirrus_core::lease;
 use cirrus_core::store::{self, Staleness};
 use cirrus_core::worker;
 
-use super::random::Random;
 use crate::cluster::{Fault, Setup};
+use crate::simulator::Random;
 
 /// The next job.
 pub(super) fn setup(random: &mut Random) -> Setup {

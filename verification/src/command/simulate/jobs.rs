@@ -1,17 +1,17 @@
-//! `verify simulate`.
+//! `verify simulate`: jobs.
 
 use std::time::Instant;
 
 use cirrus_verification::cluster::Fault;
-use cirrus_verification::simulator::{self, Report};
+use cirrus_verification::simulator::job::{self, Report};
 
-use super::print_rules;
+use crate::command::print_rules;
 
 pub(crate) fn run(seed: u64, steps: u64, seeds: u64) -> Result<(), String> {
     let began = Instant::now();
     let mut all = Report::default();
     for seed in seed..seed.saturating_add(seeds.max(1)) {
-        let report = simulator::run(seed, steps).map_err(|failed| {
+        let report = job::run(seed, steps).map_err(|failed| {
             let broken = failed.broken.iter().map(|broken| {
                 format!("\n{} ({}): {}", broken.rule.promise, broken.rule.name, broken.detail)
             });

@@ -1,0 +1,108 @@
+//! `verify simulate --members`: channels.
+
+use std::collections::BTreeSet;
+use std::time::Instant;
+
+use cirrus_core::bug::Bugs;
+use cirrus_verification::simulator::channel::{self, Asked, CANNOT_ARISE, Failed, Report, shrink};
+use cirrus_verification::tally::Part;
+use cirrus_verification::zip::Fault;
+
+use crate::command::print_rules_of;
+
+pub(crate) fn run(
+    first: u64,
+    members: u32,
+    steps: u64,
+    seeds: u64,
+    only: Option<&str>,
+) -> Result<(), String> {
+    let only = only.map(incidents).transpose()?;
+    let began = Instant::now();
+    let mut all = Report::default();
+    for seed in first..first.saturating_add(seeds.max(1)) {
+        let asked = Asked { seed, members, steps, only: only.clone(), bugs: Bugs::default() };
+        let report = channel::run(&asked).map_err(|failed| explain(&asked, &failed))?;
+        let faults: u64 = report.faults.values().sum();
+        println!(
+            "seed {seed}: {} members, {} broadcasts, {faults} faults, {} events, trace {:016x}",
+            report.members, report.broadcasts, report.events, report.trace
+        );
+        all.merge(&report);
+    }
+    let took = began.elapsed().as_secs_f64().max(1e-9);
+    print_campaign(&all, first, seeds, took);
+    // A part of a run shows what it shows.
+    if only.is_some() { Ok(()) } else { whole(&all) }
+}
+
+fn incidents(only: &str) -> Result<BTreeSet<channel::Incident>, String> {
+    let numbers = only.split(',').filter(|_| only != "none").map(|number| {
+        number.trim().parse().map_err(|_| format!("'{number}' is not the number of an incident"))
+    });
+    numbers.collect()
+}
+
+fn print_campaign(all: &Report, first: u64, seeds: u64, took: f64) {
+    println!("\n{:<46} {:>12}", "fault", "struck");
+    for fault in Fault::ALL {
+        println!("{:<46} {:>12}", fault.name(), all.faults.get(&fault).copied().unwrap_or(0));
+    }
+    print_rules_of(&all.tally, &[Part::Controller, Part::Member, Part::Mesh]);
+    for (rule, why) in CANNOT_ARISE {
+        println!("'{}' does not arise here: {why}", rule.name);
+    }
+    let (controller, whole) = all.controller;
+    println!(
+        "\nseeds {first} to {}, {} members, {} broadcasts, {} faults, {} times quiet; healing took at most {} per mille \
+         of the time that it may take, and {} of the events",
+        first.saturating_add(seeds.max(1) - 1),
+        all.members,
+        all.broadcasts,
+        all.faults.values().sum::<u64>(),
+        all.quiet,
+        all.healing.0,
+        all.healing.1,
+    );
+    println!(
+        "rules that go through all members were asked at {whole} of {controller} steps of the controller, and when it \
+         was quiet; all other rules of a machine at each of its steps"
+    );
+    println!("{} events in {took:.1} s, {:.0} events a second", all.events, all.events as f64 / took);
+}
+
+/// Nothing is missing that a campaign must show.
+fn whole(all: &Report) -> Result<(), String> {
+    let faults = all.missing_faults().into_iter().map(|fault| format!("'{}' never struck", fault.name()));
+    let rules =
+        all.vacuous().into_iter().map(|rule| format!("the rule '{}' was never put to the test", rule.name));
+    let missing: Vec<String> = faults.chain(rules).collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("{}; take more members or seeds", missing.join("\nerror: ")))
+    }
+}
+
+fn explain(asked: &Asked, failed: &Failed) -> String {
+    let said = say(failed);
+    eprintln!("{asked}: {said}\nlooking for a smaller run that fails in the same way ...");
+    let (smaller, last) = shrink::shrink(asked, failed);
+    format!(
+        "seed {}, event {}: {said}\nrepeat it with: verify simulate {asked}\n\nsmaller, event {}: {}\n  {}\nrepeat it \
+         with: verify simulate {smaller}",
+        asked.seed,
+        failed.event,
+        last.event,
+        say(&last),
+        last.last.join("\n  "),
+    )
+}
+
+fn say(failed: &Failed) -> String {
+    let broken = failed
+        .broken
+        .iter()
+        .map(|broken| format!("\n{} ({}): {}", broken.rule.promise, broken.rule.name, broken.detail));
+    format!("{}{}", failed.what, broken.collect::<String>())
+}

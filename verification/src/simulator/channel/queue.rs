@@ -1,0 +1,56 @@
+//! What will happen when: by time, and in the order of planning what is due at the same time.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+
+use super::Incident;
+use crate::zip::{Action, Address, Timer};
+
+/// Something that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Due {
+    /// Something arrives or is noticed, unless its connection has ended meanwhile.
+    Arrives(Action),
+    /// A timer fires, unless it was cleared or set anew meanwhile.
+    Fires(Timer),
+    /// A process comes to join.
+    Joins,
+    /// Somebody looks whether the lease of this process, which is dead, has run out.
+    Lapses(Address),
+    /// An incident happens, or is tried again.
+    Happens(Incident, u32),
+}
+
+/// The queue. Times are in microseconds.
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    due: BinaryHeap<Reverse<(u64, u64, Due)>>,
+    planned: u64,
+    armed: BTreeMap<Timer, u64>,
+}
+
+impl Queue {
+    /// Plans something.
+    pub(super) fn plan(&mut self, at: u64, due: Due) {
+        self.planned += 1;
+        self.due.push(Reverse((at, self.planned, due)));
+    }
+
+    /// Sets a timer; if it is set already, this is when it fires.
+    pub(super) fn arm(&mut self, at: u64, timer: Timer) {
+        self.plan(at, Due::Fires(timer));
+        self.armed.insert(timer, self.planned);
+    }
+
+    /// The next, and when. A timer that was set anew is left out.
+    pub(super) fn next(&mut self) -> Option<(u64, Due)> {
+        loop {
+            let Reverse((at, number, due)) = self.due.pop()?;
+            let Due::Fires(timer) = due else { return Some((at, due)) };
+            if self.armed.get(&timer) == Some(&number) {
+                self.armed.remove(&timer);
+                return Some((at, due));
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! Faults: whom they concern, and what must be so before they can strike.
+//!
+//! The nearer to the root a member is, the likelier it is to be struck: in a large channel nearly all are leaves, of
+//! which nobody depends. A verdict or a report can be wrong only while somebody waits for something; if nobody does,
+//! something is broken first.
+
+use cirrus_core::ids::{LinkId, Place};
+use cirrus_core::member::Phase;
+use cirrus_core::{controller, member};
+
+use crate::simulator::Random;
+use crate::zip::{Action, Address, Fault, Mesh, Timer};
+
+/// How often an incident that finds nobody to concern is tried again.
+pub(super) const TRIES: u32 = 8;
+
+/// The fault as something that can happen now; or one that makes it possible, to be struck first.
+pub(super) fn strike(mesh: &Mesh, fault: Fault, random: &mut Random) -> Option<Action> {
+    match fault {
+        Fault::Crash => {
+            let (address, kept) = (member(mesh, random)?, random.below(2) == 0);
+            Some(Action::Crash(address, kept))
+        }
+        Fault::Break => {
+            let (link, kept) = (link(mesh, random)?, random.below(2) == 0);
+            Some(Action::Break(link, kept))
+        }
+        Fault::BreakControl => {
+            let address = member(mesh, random)?;
+            let process = mesh.live(address)?;
+            // Who has not been welcomed yet has nothing by which to call again: for the channel it is dead.
+            let known = process.machine.id.is_some();
+            (known && !process.control.cut).then_some(Action::BreakControl(address))
+        }
+        Fault::BreakDirect => {
+            let senders = (0..).zip(&mesh.processes).filter(|(_, process)| {
+                let direct = process.direct.as_ref().filter(|direct| !direct.dialling && !direct.shut);
+                process.listens() && direct.is_some()
+            });
+            let senders: Vec<Address> = senders.map(|(address, _)| address).collect();
+            random.pick(&senders).map(|address| Action::BreakDirect(*address))
+        }
+        Fault::Suspect => {
+            wrong(mesh, random, |timer| matches!(timer, Timer::Controller(controller::Timer::Probe(..))))
+                .or_else(|| strike(mesh, Fault::Impatient, random))
+        }
+        Fault::Impatient => wrong(mesh, random, |timer| {
+            matches!(timer, Timer::Member(_, member::Timer::Attach(_) | member::Timer::Submission(..)))
+        })
+        .or_else(|| {
+            strike(mesh, if random.below(2) == 0 { Fault::Break } else { Fault::BreakDirect }, random)
+        }),
+        Fault::Join => Some(Action::Join),
+        Fault::Leave => {
+            let address = member(mesh, random)?;
+            (mesh.live(address)?.machine.phase == Phase::Seated).then_some(Action::Leave(address))
+        }
+        Fault::Expire => {
+            let address = member(mesh, random)?;
+            let known = mesh.live(address)?.machine.id.and_then(|member| mesh.controller.record(member))?;
+            (!known.expiring).then_some(Action::Expire(address))
+        }
+        Fault::Reshape => Some(Action::Reshape),
+    }
+}
+
+/// A timer that fires though those whom it waits for live.
+fn wrong(mesh: &Mesh, random: &mut Random, of_kind: fn(&Timer) -> bool) -> Option<Action> {
+    let waits = |timer: &Timer| match timer {
+        Timer::Controller(_) => true,
+        Timer::Member(address, _) => mesh.live(*address).is_some(),
+    };
+    let timers = mesh.timers.iter().filter(|timer| of_kind(timer) && waits(timer) && !mesh.is_due(**timer));
+    let timers: Vec<Timer> = timers.copied().collect();
+    random.pick(&timers).map(|timer| Action::Hasten(*timer))
+}
+
+/// A place, on each level of a binary tree as likely as on any other.
+fn place(mesh: &Mesh, random: &mut Random) -> Place {
+    let len = mesh.controller.tree.len();
+    let levels = u64::from(u32::BITS - len.leading_zeros());
+    let bound = 1_u64 << random.below(levels + 1);
+    Place(u32::try_from(random.below(bound.min(len.into()))).unwrap_or(0))
+}
+
+/// Somebody who lives.
+fn member(mesh: &Mesh, random: &mut Random) -> Option<Address> {
+    let member = mesh.controller.tree.member(place(mesh, random))?;
+    let address = *mesh.seats.get(&member)?;
+    mesh.live(address).map(|_| address)
+}
+
+/// A link that stands.
+fn link(mesh: &Mesh, random: &mut Random) -> Option<LinkId> {
+    let member = mesh.controller.tree.member(place(mesh, random))?;
+    let link = mesh.controller.tree.parent(member)?.link;
+    let wire = mesh.wires.get(&link)?;
+    (!wire.dialling && !wire.broken).then_some(link)
+}
