@@ -53,7 +53,7 @@ fn explore<M: Situated>(pool: &Pool<M>, cells: &mut Cells) {
             after.step(&pool.config, event.clone(), &mut effects);
             let row = cells.entry(machine.label(event)).or_default();
             let cell = row.entry(machine.situation(event)).or_default();
-            cell.effects.extend(effects.iter().map(|effect| kind(effect)));
+            cell.effects.extend(effects.iter().map(kind));
             if after != *machine {
                 cell.changed = true;
                 let after = Arc::new(after);

@@ -46,7 +46,7 @@ impl Situated for Channel<Address> {
 
     fn situation(&self, _: &Self::Event) -> &'static str {
         match () {
-            () if self.tree.len() == 0 => "empty",
+            () if self.tree.is_empty() => "empty",
             () if self.tree.reshapes_to().is_some() => "reshaping",
             () if self.records.iter().flatten().any(|record| record.probe.is_some()) => "probing",
             () => "at rest",

@@ -171,7 +171,7 @@ impl Change<'_> {
                 Phase::Draining => lines.push(format!("member {address} finishes what it has begun")),
                 Phase::Ended(member::End::Left) => lines.push(format!("member {address} has left")),
                 Phase::Ended(member::End::Fenced) => {
-                    lines.push(format!("member {address} ends: it is fenced"))
+                    lines.push(format!("member {address} ends: it is fenced"));
                 }
             }
         }
