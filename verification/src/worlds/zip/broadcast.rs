@@ -1,0 +1,160 @@
+//! Broadcasts.
+
+use cirrus_core::ids::Round;
+
+use super::witnesses::*;
+use super::{Golden, SMALL, Small, World, system, world};
+use crate::zip::{Action, Fault, Mesh};
+
+/// The root sends, and of those below it only one child and one grandchild have heard of it.
+fn only_a_grandchild(mesh: &Mesh) -> Option<Action> {
+    let has = |address: usize| mesh.processes[address].machine.broadcast.position() >= Round(1);
+    let up = |address: usize| mesh.processes[address].machine.links.up().map(Action::Down);
+    match () {
+        () if !has(0) => Some(Action::Send(0)),
+        () if !has(1) => up(1),
+        () if !has(3) => up(3),
+        () if mesh.processes[0].alive => Some(Action::Crash(0, false)),
+        () if mesh.processes[1].alive => Some(Action::Crash(1, false)),
+        () => None,
+    }
+}
+const COLD: Small = Small {
+    members: 0,
+    warm: false,
+    sends: &[(0, 1)],
+    faults: &[(Fault::Join, 3)],
+    witnesses: &[DELIVERED],
+    ..SMALL
+};
+pub(super) const CALM: Small =
+    Small { sends: &[(2, 2), (1, 1), (0, 1), (2, 1)], window: 2, witnesses: &[DELIVERED, HALF], ..SMALL };
+const CRASH: Small = Small {
+    sends: &[(1, 2)],
+    faults: &[(Fault::Crash, 1)],
+    witnesses: &[DELIVERED, HALF, SUCCEEDED, CARRIED, PULLED, VOID],
+    ..SMALL
+};
+const INNER: Small = Small {
+    members: 5,
+    sends: &[(3, 2)],
+    faults: &[(Fault::Crash, 1)],
+    prompt_control: true,
+    prompt_links: true,
+    witnesses: &[DELIVERED, SUCCEEDED, CARRIED, PULLED, VOID, MOVED],
+    ..SMALL
+};
+pub(super) const TWO: Small = Small {
+    members: 4,
+    sends: &[(2, 1)],
+    faults: &[(Fault::Crash, 2)],
+    prompt_control: true,
+    prompt_links: true,
+    witnesses: &[DELIVERED, SUCCEEDED, CARRIED, PULLED, FILLER_DEAD],
+    ..SMALL
+};
+const ROOTS: Small = Small { sends: &[(2, 2)], mortal: &[0, 3], ..TWO };
+/// The root is dead; while the new one asks what everybody has, a member is moved from one to another.
+const FLUX: Small = Small {
+    members: 5,
+    prologue: |mesh| mesh.processes[0].alive.then_some(Action::Crash(0, false)),
+    mortal: &[2],
+    faults: &[(Fault::Crash, 2)],
+    prompt_links: true,
+    witnesses: &[SUCCEEDED],
+    ..SMALL
+};
+const BREAKS: Small = Small {
+    sends: &[(2, 2)],
+    faults: &[(Fault::Break, 1), (Fault::BreakDirect, 1), (Fault::BreakControl, 1)],
+    witnesses: &[DELIVERED, HALF],
+    ..SMALL
+};
+const AWAY: Small = Small {
+    sends: &[(2, 2), (1, 1)],
+    faults: &[(Fault::BreakDirect, 1), (Fault::Impatient, 1)],
+    prompt_links: true,
+    witnesses: &[DELIVERED, VOID],
+    ..SMALL
+};
+pub(super) const SUSPECT: Small = Small {
+    sends: &[(2, 1), (0, 1)],
+    faults: &[(Fault::Suspect, 1), (Fault::Impatient, 1), (Fault::Break, 1)],
+    prompt_links: true,
+    witnesses: &[DELIVERED, SUCCEEDED, CARRIED, DEPOSED, FENCED],
+    ..SMALL
+};
+const JOINS: Small = Small {
+    members: 2,
+    fan_out: 1,
+    sends: &[(1, 1)],
+    faults: &[(Fault::Join, 2)],
+    prompt_links: true,
+    witnesses: &[DELIVERED, OUTSIDER],
+    ..SMALL
+};
+const JOIN_CRASH: Small = Small {
+    members: 2,
+    sends: &[(1, 1)],
+    faults: &[(Fault::Join, 1), (Fault::Crash, 1)],
+    prompt_links: true,
+    witnesses: &[DELIVERED, SUCCEEDED, CARRIED],
+    ..SMALL
+};
+const LEAVES: Small = Small {
+    sends: &[(1, 1)],
+    faults: &[(Fault::Leave, 2)],
+    witnesses: &[DELIVERED, SUCCEEDED, LEFT, MOVED],
+    ..SMALL
+};
+const EXPIRE: Small = Small {
+    members: 4,
+    sends: &[(3, 1)],
+    faults: &[(Fault::Expire, 1)],
+    prompt_links: true,
+    witnesses: &[DELIVERED, SUCCEEDED, CARRIED, MOVED],
+    ..SMALL
+};
+const EXPIRE_CRASH: Small =
+    Small { faults: &[(Fault::Expire, 1), (Fault::Crash, 1)], prompt_control: true, ..EXPIRE };
+const RESHAPE: Small = Small {
+    members: 5,
+    sends: &[(4, 1)],
+    faults: &[(Fault::Reshape, 1)],
+    witnesses: &[DELIVERED, ABROAD],
+    ..SMALL
+};
+/// The worst case of all: what the root has sent is left with one grandchild, the others are moved, and two
+/// fillers change their places.
+pub(super) const SEVEN: Small = Small {
+    members: 7,
+    sends: &[(0, 1)],
+    prologue: only_a_grandchild,
+    prompt_control: true,
+    prompt_links: true,
+    witnesses: &[DELIVERED, SUCCEEDED, CARRIED, PULLED, GRANDCHILD],
+    ..SMALL
+};
+
+/// The worlds of this family.
+pub(super) fn worlds() -> Vec<World> {
+    vec![
+        world!("zip-cold", "members join, one sends", (1_748, 68), COLD),
+        world!("zip-calm", "four broadcasts, nothing goes wrong", (25_305, 46), CALM),
+        world!("zip-crash", "a member dies", (33_967, 67), CRASH),
+        world!("zip-inner", "an inner member or another dies", (250_596, 67), INNER),
+        world!("zip-two", "two die", (439_114, 51), TWO),
+        world!("zip-roots", "a root dies, and the next one", (579_537, 67), ROOTS),
+        world!("zip-flux", "a member moves while a new root asks", (727_239, 70), FLUX),
+        world!("zip-breaks", "connections break", (37_744, 31), BREAKS),
+        world!("zip-away", "a sender is away too long", (3_539, 30), AWAY),
+        world!("zip-suspect", "one is declared dead that lives", (280_502, 57), SUSPECT),
+        world!("zip-joins", "two join", (81_936, 74), JOINS),
+        world!("zip-join-crash", "one joins, one dies", (92_790, 51), JOIN_CRASH),
+        world!("zip-leaves", "two leave", (55_645, 60), LEAVES),
+        world!("zip-expire", "one nears the end of its life", (351_853, 96), EXPIRE),
+        world!("zip-expire-crash", "one nears the end of its life, one dies", (638_753, 55), EXPIRE_CRASH),
+        world!("zip-reshape", "the fan-out changes", (25_528, 40), RESHAPE),
+        world!("zip-seven", "root and its child die", (382_814, 59), SEVEN),
+    ]
+}

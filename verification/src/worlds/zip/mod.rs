@@ -1,0 +1,113 @@
+//! Channels: a controller and a few members, with broadcasts or reduces, and faults.
+
+mod broadcast;
+mod deep;
+mod reduce;
+mod witnesses;
+
+use cirrus_core::bug::Bugs;
+use cirrus_core::controller;
+use cirrus_core::ids::{FanOut, Millis};
+use cirrus_core::member::{self, Kind};
+
+use super::{Golden, World};
+use crate::system::Witness;
+use crate::zip::{Action, Address, Fault, Mesh, Setup, Zip};
+
+/// A small channel.
+#[derive(Clone, Copy)]
+struct Small {
+    kind: Kind,
+    members: u32,
+    fan_out: u32,
+    /// Who sends, how many pieces.
+    sends: &'static [(Address, u32)],
+    window: u32,
+    faults: &'static [(Fault, u32)],
+    /// Its members are in when it begins.
+    warm: bool,
+    /// What happens before it begins.
+    prologue: fn(&Mesh) -> Option<Action>,
+    /// Who may die; everybody when it is empty.
+    mortal: &'static [Address],
+    /// The controller's words arrive at once.
+    prompt_control: bool,
+    /// Connections are made at once.
+    prompt_links: bool,
+    witnesses: &'static [Witness<Mesh>],
+}
+
+/// Three members, two of them leaves.
+const SMALL: Small = Small {
+    kind: Kind::Broadcast,
+    members: 3,
+    fan_out: 2,
+    sends: &[],
+    window: 1,
+    faults: &[],
+    warm: true,
+    prologue: |_| None,
+    mortal: &[],
+    prompt_control: false,
+    prompt_links: false,
+    witnesses: &[],
+};
+
+fn system(small: &Small, bugs: Bugs) -> Zip {
+    let setup = Setup {
+        controller: controller::Config {
+            members_max: 8,
+            probe: Millis(1000),
+            scan: 4,
+            reshape: Millis(10),
+            bugs,
+        },
+        member: member::Config {
+            kind: small.kind,
+            attempts_max: 4,
+            window: small.window,
+            buffer: 1,
+            senders_max: 4,
+            attach: Millis(1000),
+            redial: Millis(100),
+            submission: Millis(1000),
+            bugs,
+        },
+        fan_out: FanOut(small.fan_out),
+        members: small.members,
+        wanted: 8,
+        sends: small.sends.to_vec(),
+        faults: small.faults.iter().copied().collect(),
+        mortal: small.mortal.to_vec(),
+        prompt_control: small.prompt_control,
+        prompt_links: small.prompt_links,
+    };
+    Zip { setup, warm: small.warm, prologue: small.prologue, steps_max: 150, witnesses: small.witnesses }
+}
+
+/// A channel in which nothing goes wrong.
+pub(crate) fn calm(bugs: Bugs) -> Zip {
+    system(&broadcast::CALM, bugs)
+}
+
+macro_rules! world {
+    ($name:literal, $about:literal, $golden:expr, $small:expr) => {
+        world!($name, $about, $golden, $small, false)
+    };
+    ($name:literal, $about:literal, $golden:expr, $small:expr, $deep:expr) => {
+        World {
+            name: $name,
+            about: $about,
+            golden: Golden { unique: $golden.0, depth: $golden.1 },
+            deep: $deep,
+            make: |bugs| Box::new(system(&$small, bugs)),
+        }
+    };
+}
+
+use world;
+
+/// The worlds of this family.
+pub(super) fn worlds() -> Vec<World> {
+    [broadcast::worlds(), reduce::worlds(), deep::worlds()].into_iter().flatten().collect()
+}

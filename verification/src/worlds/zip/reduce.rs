@@ -1,0 +1,75 @@
+//! Reduces.
+
+use cirrus_core::member::Kind;
+
+use super::witnesses::*;
+use super::{Golden, SMALL, Small, World, system, world};
+use crate::zip::Fault;
+
+const SUM: Small = Small {
+    kind: Kind::Reduce,
+    sends: &[(0, 2), (1, 2), (2, 2), (0, 1), (1, 1), (2, 1)],
+    witnesses: &[DELIVERED],
+    ..SMALL
+};
+const SUM_MISMATCH: Small = Small { sends: &[(0, 2), (1, 1), (2, 2)], witnesses: &[MISMATCHED], ..SUM };
+const SUM_CRASH: Small = Small {
+    sends: &[(0, 2), (1, 2), (2, 2)],
+    faults: &[(Fault::Crash, 1)],
+    witnesses: &[DELIVERED, SUCCEEDED, SPOILED, HALF_SUMMED, SUMMED_WITHOUT, SEAL_CARRIED],
+    ..SUM
+};
+const SUM_CHAIN: Small = Small {
+    fan_out: 1,
+    witnesses: &[DELIVERED, SUCCEEDED, SPOILED, HALF_SUMMED, SUMMED_WITHOUT],
+    ..SUM_CRASH
+};
+const SUM_BREAK: Small =
+    Small { faults: &[(Fault::Break, 2)], prompt_links: true, witnesses: &[DELIVERED, SPOILED], ..SUM_CRASH };
+const SUM_INNER: Small = Small {
+    members: 5,
+    sends: &[(0, 1), (1, 1), (2, 1), (3, 1), (4, 1)],
+    prompt_control: true,
+    prompt_links: true,
+    witnesses: &[DELIVERED, SUCCEEDED, SPOILED, SUMMED_WITHOUT, SEAL_CARRIED],
+    ..SUM_CRASH
+};
+const SUM_TWO: Small =
+    Small { sends: &[(0, 1), (1, 1), (2, 1), (3, 1)], members: 4, faults: &[(Fault::Crash, 2)], ..SUM_INNER };
+const SUM_SUSPECT: Small = Small {
+    sends: &[(0, 1), (1, 1), (2, 1)],
+    faults: &[(Fault::Suspect, 1), (Fault::Impatient, 1), (Fault::Break, 1)],
+    prompt_links: true,
+    witnesses: &[DELIVERED, SUCCEEDED, SPOILED, SUMMED_WITHOUT, DEPOSED],
+    ..SUM
+};
+pub(super) const SUM_JOIN: Small = Small {
+    members: 2,
+    sends: &[(0, 1), (1, 1), (2, 1), (0, 1), (1, 1)],
+    faults: &[(Fault::Join, 1)],
+    prompt_links: true,
+    witnesses: &[DELIVERED, SUMMED_WITHOUT],
+    ..SUM
+};
+const SUM_LEAVE: Small = Small {
+    sends: &[(0, 1), (1, 1), (2, 1)],
+    faults: &[(Fault::Leave, 2)],
+    witnesses: &[DELIVERED, SUCCEEDED, SPOILED, SUMMED_WITHOUT],
+    ..SUM
+};
+
+/// The worlds of this family.
+pub(super) fn worlds() -> Vec<World> {
+    vec![
+        world!("sum-calm", "two reduces, nothing goes wrong", (346, 31), SUM),
+        world!("sum-crash", "a reduce, a member dies", (32_202, 56), SUM_CRASH),
+        world!("sum-inner", "a reduce, an inner member or another dies", (396_873, 52), SUM_INNER),
+        world!("sum-mismatch", "values of different sizes", (62, 15), SUM_MISMATCH),
+        world!("sum-chain", "a reduce along a chain, a member dies", (22_450, 49), SUM_CHAIN),
+        world!("sum-two", "a reduce, two die", (1_063_893, 54), SUM_TWO),
+        world!("sum-suspect", "a reduce, one is declared dead that lives", (140_163, 53), SUM_SUSPECT),
+        world!("sum-break", "a reduce, links break", (19_057, 42), SUM_BREAK),
+        world!("sum-join", "two reduces, one joins", (2_925, 36), SUM_JOIN),
+        world!("sum-leave", "a reduce, two leave", (52_789, 58), SUM_LEAVE),
+    ]
+}
