@@ -66,7 +66,7 @@ pub(super) fn worlds() -> Vec<World> {
         world!("sum-inner", "a reduce, an inner member or another dies", (396_873, 52), SUM_INNER),
         world!("sum-mismatch", "values of different sizes", (62, 15), SUM_MISMATCH),
         world!("sum-chain", "a reduce along a chain, a member dies", (22_450, 49), SUM_CHAIN),
-        world!("sum-two", "a reduce, two die", (1_063_893, 54), SUM_TWO),
+        world!("sum-two", "a reduce, two die", (1_066_457, 54), SUM_TWO),
         world!("sum-suspect", "a reduce, one is declared dead that lives", (140_163, 53), SUM_SUSPECT),
         world!("sum-break", "a reduce, links break", (19_057, 42), SUM_BREAK),
         world!("sum-join", "two reduces, one joins", (2_925, 36), SUM_JOIN),
