@@ -118,6 +118,12 @@ pub enum Bug {
     StaleFrameTaken,
     /// A member keeps rounds that nobody needs.
     RoundsNotFreed,
+    /// A member does not see that a link was closed.
+    CloseUnnoticed,
+    /// Children are not told that a round is aborted.
+    VoidUntold,
+    /// A child is sent the round of a new term from where it was in that of an old one.
+    CursorKept,
     /// A child asks for a round from its start though it has half of it.
     ResumeFromStart,
     /// A member goes on with what a replaced root says.

@@ -247,6 +247,9 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
 
     /// A link broke, or could not be made.
     fn link_down(&mut self, config: &Config, link: LinkId, out: &mut impl Effects<Effect<A, P>>) {
+        if config.bugs.has(Bug::CloseUnnoticed) && self.links.up() == Some(link) {
+            return;
+        }
         if let Some(uplink) = self.links.uplink(link) {
             if uplink.line == Line::Up {
                 out.push(Effect::SetTimer { timer: Timer::Attach(link), after: config.attach });

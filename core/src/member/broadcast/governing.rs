@@ -182,7 +182,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
     /// Everybody has reported, and this member has all that anybody has: the term can begin.
     fn carry_on(&mut self, env: &Env<'_, A>, report: &Report) {
         let best = report.best;
-        self.carry(Some(best));
+        self.carry(env, Some(best));
         let (term, cut) = (self.term(), self.cut());
         let Some(reign) = &mut self.reign else { return };
         reign.started = best.max(report.floor);

@@ -275,7 +275,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
             let floor = self.floor();
             self.begin_term(Sync { floor, carried: None, ..sync.clone() }, out);
             self.raise_floor(sync.floor);
-            self.carry(sync.carried);
+            self.carry(env, sync.carried);
             if let Some(link) = env.links.up() {
                 self.ask(env, link, out);
             }
@@ -286,7 +286,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
             mine.attempt = mine.attempt.max(sync.attempt);
         }
         self.raise_floor(sync.floor);
-        self.carry(sync.carried);
+        self.carry(env, sync.carried);
     }
 
     /// From here on only this term counts.
@@ -313,7 +313,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
     }
 
     /// The root has said which rounds of earlier terms go on: what else was begun in them is void.
-    fn carry(&mut self, carried: Option<Round>) {
+    fn carry(&mut self, env: &Env<'_, A>, carried: Option<Round>) {
         let Some(last) = carried else { return };
         let Some(sync) = &mut self.sync else { return };
         if sync.carried.is_none() {
@@ -322,7 +322,8 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
             self.rounds.retain(|round, held| *round <= last || held.head.id.term == term);
             for (_, stream) in self.streams.iter_mut() {
                 // The number that a child was to go on with will be that of another round.
-                if let Some(next) = stream.next.as_mut().filter(|next| next.round > last) {
+                let kept = env.config.bugs.has(Bug::CursorKept);
+                if let Some(next) = stream.next.as_mut().filter(|next| next.round > last && !kept) {
                     next.index = 0;
                 }
             }

@@ -48,7 +48,11 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         let open = self.carried().is_some();
         for (link, stream) in self.streams.iter_mut() {
             if let Some(next) = &mut stream.next {
-                pump(&self.rounds, (term, floor), open, next, *link, out);
+                let void = |held: &Held<P>| held.end == Some(Ending::Void);
+                let hidden = self.rounds.get(&next.round).is_some_and(void);
+                if !hidden || !env.config.bugs.has(Bug::VoidUntold) {
+                    pump(&self.rounds, (term, floor), open, next, *link, out);
+                }
             }
         }
         if let (Some(next), Some(link)) = (&mut self.pulled, env.links.up()) {
