@@ -50,7 +50,7 @@ fn print_campaign(all: &Report, first: u64, seeds: u64, took: f64) {
     }
     print_rules_of(&all.tally, &[Part::Controller, Part::Member, Part::Mesh]);
     for (rule, why) in CANNOT_ARISE {
-        println!("'{}' does not arise here: {why}", rule.name);
+        println!("not asked of a campaign: '{}', {why}", rule.name);
     }
     let (controller, whole) = all.controller;
     println!(

@@ -30,6 +30,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use cirrus_core::bug::Bugs;
+use cirrus_core::member;
 use cirrus_core::rule::RuleName;
 
 use crate::tally::{Broken, Part, Tally};
@@ -120,11 +121,16 @@ impl Report {
     }
 }
 
-/// Rules whose case does not arise in a simulated channel, and why.
+/// Rules whose case does not arise in a simulated channel, or not in every campaign, and why.
 pub const CANNOT_ARISE: &[(RuleName, &str)] = &[
     (rules::COMBINED_ONCE.name, BROADCASTS),
     (rules::COMPLETE.name, BROADCASTS),
     (rules::ORDERED.name, BROADCASTS),
+    (
+        member::rules::DEPARTED_UNHEARD,
+        "a sender must call the root after its death was told to the root and before it \
+     hears of it itself, which one channel in a thousand sees; the worlds see it",
+    ),
 ];
 const BROADCASTS: &str = "members broadcast here, they do not reduce";
 

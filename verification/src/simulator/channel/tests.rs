@@ -1,7 +1,7 @@
 //! The simulator of channels itself: a seed is a run, what must be seen is seen, and a bug ends it.
 
 use cirrus_core::bug::Bug;
-use cirrus_core::{controller, member};
+use cirrus_core::controller;
 
 use super::shrink::shrink;
 use super::*;
