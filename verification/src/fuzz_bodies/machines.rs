@@ -41,4 +41,5 @@ pub(super) fn cluster(choices: &[u8]) {
 
 pub(super) fn zip(choices: &[u8]) {
     walk("zip-", choices);
+    walk("sum-", choices);
 }

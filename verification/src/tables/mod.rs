@@ -43,15 +43,17 @@ fn explore<M: Situated>(pool: &Pool<M>, cells: &mut Cells) {
     let mut seen: HashSet<Arc<M>, BuildDigest> = HashSet::default();
     seen.insert(Arc::clone(&first));
     let mut queue = VecDeque::from([first]);
+    let events: Vec<_> = pool.events.iter().map(|event| (kind(event), event)).collect();
     while let Some(machine) = queue.pop_front() {
         if (pool.far)(&machine) {
             continue;
         }
-        for event in &pool.events {
+        for (name, event) in &events {
             let mut after = (*machine).clone();
             let mut effects = Vec::new();
-            after.step(&pool.config, event.clone(), &mut effects);
-            let row = cells.entry(machine.label(event)).or_default();
+            after.step(&pool.config, (*event).clone(), &mut effects);
+            let name = machine.stale(event).map_or_else(|| name.clone(), |stale| format!("{name}, {stale}"));
+            let row = cells.entry(name).or_default();
             let cell = row.entry(machine.situation(event)).or_default();
             cell.effects.extend(effects.iter().map(kind));
             if after != *machine {

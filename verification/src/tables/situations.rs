@@ -1,7 +1,5 @@
 //! The situations in which a machine can be, as a reader would tell them apart.
 
-use std::fmt::Debug;
-
 use cirrus_core::controller::{self, Channel};
 use cirrus_core::fleet::{self, Fleet};
 use cirrus_core::ids::{Incarnation, WorkerId};
@@ -11,7 +9,6 @@ use cirrus_core::rule::Ruled;
 use cirrus_core::store::{self, Store};
 use cirrus_core::worker::{Link, Worker};
 
-use super::kind;
 use crate::cluster::Payload;
 use crate::zip::{Address, Piece};
 
@@ -25,17 +22,9 @@ pub(super) trait Situated: Ruled {
     /// The situation that matters to this event.
     fn situation(&self, event: &Self::Event) -> &'static str;
 
-    /// What the event is called in it.
-    fn label(&self, event: &Self::Event) -> String {
-        kind(event)
-    }
-}
-
-/// An event's name, and that it is about something which the machine does not know (any more).
-fn label(event: &impl Debug, stale: Option<&str>) -> String {
-    match stale {
-        Some(stale) => format!("{}, {stale}", kind(event)),
-        None => kind(event),
+    /// Whether it is about something that the machine does not know (any more), in words.
+    fn stale(&self, _: &Self::Event) -> Option<&'static str> {
+        None
     }
 }
 
@@ -53,13 +42,13 @@ impl Situated for Channel<Address> {
         }
     }
 
-    fn label(&self, event: &Self::Event) -> String {
+    fn stale(&self, event: &Self::Event) -> Option<&'static str> {
         let about = match event {
             controller::Event::From { member, .. } | controller::Event::Suspected(member) => Some(*member),
             controller::Event::Timer(controller::Timer::Probe(member, _)) => Some(*member),
             _ => None,
         };
-        label(event, about.filter(|member| self.record(*member).is_none()).map(|_| "stranger"))
+        about.filter(|member| self.record(*member).is_none()).map(|_| "stranger")
     }
 }
 
@@ -86,7 +75,7 @@ impl Situated for Member<Address, Piece> {
         }
     }
 
-    fn label(&self, event: &Self::Event) -> String {
+    fn stale(&self, event: &Self::Event) -> Option<&'static str> {
         let link = match event {
             member::Event::Frame { link, .. }
             | member::Event::LinkUp(link)
@@ -95,7 +84,7 @@ impl Situated for Member<Address, Piece> {
         };
         let up = self.links.parent.as_ref().map(|uplink| uplink.parent.edge.link);
         let strange = link.filter(|link| up != Some(*link) && !self.links.children.contains(link));
-        label(event, strange.map(|_| "strange link"))
+        strange.map(|_| "strange link")
     }
 }
 
@@ -180,9 +169,9 @@ impl Situated for Fleet {
         }
     }
 
-    fn label(&self, event: &Self::Event) -> String {
+    fn stale(&self, event: &Self::Event) -> Option<&'static str> {
         let other = slot(event)
             .filter(|(slot, life)| self.slots.get(slot).is_some_and(|slot| slot.incarnation != *life));
-        label(event, other.map(|_| "other life"))
+        other.map(|_| "other life")
     }
 }
