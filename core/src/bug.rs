@@ -118,6 +118,8 @@ pub enum Bug {
     StaleFrameTaken,
     /// A member keeps rounds that nobody needs.
     RoundsNotFreed,
+    /// A member does not say again that it wants to leave, to a controller that may not have heard it.
+    LeaveLost,
     /// A member does not see that a link was closed.
     CloseUnnoticed,
     /// Children are not told that a round is aborted.

@@ -90,6 +90,7 @@ pub const ALL: &[Seeded] = &[
     seeded(Bug::StaleChildKept, member::rules::AS_ASSIGNED, "zip-leaves"),
     seeded(Bug::StaleFrameTaken, member::rules::STRANGERS_UNHEARD, "member"),
     seeded(Bug::RoundsNotFreed, member::rules::BOUNDED, "zip-calm"),
+    seeded(Bug::LeaveLost, zip::ENDS.name, "zip-leave-cut"),
     seeded(Bug::CloseUnnoticed, zip::NO_GHOSTS.name, "zip-breaks"),
     seeded(Bug::VoidUntold, zip::ENDS.name, "zip-crash"),
     seeded(Bug::CursorKept, zip::ENDS.name, "zip-crash"),

@@ -24,7 +24,7 @@ pub struct Config {
     pub window: u32,
     /// Rounds that are kept for an application which has not asked for them.
     pub buffer: u32,
-    /// Senders of whom a root keeps note in its term.
+    /// Senders of whom a root keeps note in its term. With fewer than there are members, some may wait for ever.
     pub senders_max: u32,
     /// Attempts at a reduce before it is given up.
     pub attempts_max: u32,
@@ -196,7 +196,8 @@ pub enum Effect<A, P> {
 /// What became of a broadcast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// Everybody who is in this round and stays has it, or will have it.
+    /// Everybody who is in this round and stays has it, or will have it, as long as this member stays: if it should be
+    /// declared dead right away, what it had seen binds nobody.
     Sealed(Round),
     /// Nobody has it, or will have it.
     Aborted,

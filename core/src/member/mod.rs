@@ -6,9 +6,10 @@
 //!
 //! ```text
 //!  child                         parent
-//!    | Dial(link)  Attach, Resume -->|        the child says what it has
+//!    | Dial(link)          Attach -->|
 //!    |<-- Sync                       |        the parent says how the term stands
-//!    |<-- Chunk, Chunk, ...          |        and what the child lacks, from the very piece
+//!    | Resume ---------------------->|        the child says what it has
+//!    |<-- Chunk, Chunk, ...          |        and gets what it lacks, from the very piece
 //!    | Report ---------------------->|        as soon as everything below has it
 //! ```
 //!
@@ -79,7 +80,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Machine for Mem
         }
         match event {
             Event::Controller(word) => self.told(config, word, out),
-            Event::ControllerUp => out.push(Effect::ToController(ToController::Hello(self.version))),
+            Event::ControllerUp => self.controller_up(config, out),
             Event::LinkUp(link) => self.link_up(config, link, out),
             Event::LinkDown(link) => self.link_down(config, link, out),
             Event::Frame { link, frame } => self.frame(config, link, frame, out),
@@ -98,7 +99,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Machine for Mem
             Event::Reduce(pieces) => self.reduce(config, pieces, out),
             Event::Combined { term, at, index, value } => {
                 let Some(me) = self.id else { return };
-                let env = Env { config, me, address: &self.address, links: &self.links };
+                let env = Env { config, me, address: &self.address, links: &self.links, draining: false };
                 self.reduce.combined(&env, &self.broadcast, (term, at, index), value, out);
                 self.rounds(config, out, |_, _, _| {});
             }
@@ -139,7 +140,8 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
         notice: impl FnOnce(&mut Broadcast<A, P>, &Env<'_, A>, &mut O),
     ) {
         let Some(me) = self.id else { return }; // Not in the channel: nothing of it can concern it.
-        let env = Env { config, me, address: &self.address, links: &self.links };
+        let draining = self.phase != Phase::Seated;
+        let env = Env { config, me, address: &self.address, links: &self.links, draining };
         notice(&mut self.broadcast, &env, out);
         self.broadcast.settle(&env, out);
         while config.kind == Kind::Reduce && self.reduce.settle(&env, &mut self.broadcast, out) {
@@ -149,6 +151,14 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
         let idle = self.broadcast.is_done() && self.reduce.calls.is_empty();
         if self.phase == Phase::Draining && idle {
             self.phase = Phase::Leaving;
+            out.push(Effect::ToController(ToController::Leave));
+        }
+    }
+
+    /// The connection to the controller stands again: what it may not have heard is said once more.
+    fn controller_up(&self, config: &Config, out: &mut impl Effects<Effect<A, P>>) {
+        out.push(Effect::ToController(ToController::Hello(self.version)));
+        if self.phase == Phase::Leaving && !config.bugs.has(Bug::LeaveLost) {
             out.push(Effect::ToController(ToController::Leave));
         }
     }
@@ -222,6 +232,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
         if let Some(old) = self.links.parent.take() {
             let link = old.parent.edge.link;
             out.push(Effect::ClearTimer(Timer::Attach(link)));
+            out.push(Effect::ClearTimer(Timer::Redial(link)));
             out.push(Effect::Hang(link));
             self.broadcast.parent_down();
             self.reduce.parent_changed(config.bugs);
@@ -242,7 +253,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
         uplink.line = Line::Up;
         out.push(Effect::ClearTimer(Timer::Attach(link)));
         out.push(Effect::Send { link, frame: Frame::Attach });
-        self.rounds(config, out, |it, env, out| it.parent_up(env, link, out));
+        self.rounds(config, out, |it, _, _| it.parent_down());
     }
 
     /// A link broke, or could not be made.
@@ -325,7 +336,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
             Frame::Chunk(chunk) => self.rounds(config, out, |it, env, _| it.pulled(env, link, chunk)),
             Frame::Contribution(contribution) => {
                 let Some(me) = self.id else { return };
-                let env = Env { config, me, address: &self.address, links: &self.links };
+                let env = Env { config, me, address: &self.address, links: &self.links, draining: false };
                 self.reduce.contribution(&env, &mut self.broadcast, link, contribution);
                 self.rounds(config, out, |_, _, _| {});
             }
@@ -375,6 +386,9 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
     /// It is not in the channel any more: all links go, and whoever waits is told.
     fn end(&mut self, end: End, out: &mut impl Effects<Effect<A, P>>) {
         let uplink = self.links.parent.take().map(|uplink| uplink.parent.edge.link);
+        if let Some(link) = uplink {
+            out.push(Effect::ClearTimer(Timer::Redial(link)));
+        }
         for link in uplink.into_iter().chain(self.links.children.iter().map(|(link, _)| *link)) {
             out.push(Effect::ClearTimer(Timer::Attach(link)));
             out.push(Effect::Hang(link));

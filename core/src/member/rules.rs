@@ -205,21 +205,31 @@ fn report_whole<A: Plain, P: Plain>(step: &Step<'_, Member<A, P>>) -> Verdict {
 }
 
 /// Whether all who are counted below and here are in what `census` picks from the reports.
-fn counts_all<A: Plain, P: Plain>(member: &Member<A, P>, census: impl Fn(&Report) -> Census) -> bool {
-    let (Some(reign), Some(me)) = (&member.broadcast.reign, member.id) else { return false };
+fn counts_all<A: Plain, P: Plain>(
+    member: &Member<A, P>,
+    everybody: Census,
+    census: impl Fn(&Report) -> Census,
+) -> bool {
+    let Some(me) = member.id else { return false };
     let own = Census::of(me);
     let reports = member.broadcast.streams.iter().filter_map(|(_, stream)| stream.report.as_ref());
-    reports.map(census).fold(own, Census::plus) == reign.cut.census
+    reports.map(census).fold(own, Census::plus) == everybody
 }
 
 fn carried_whole<A: Plain, P: Plain>(step: &Step<'_, Member<A, P>>) -> Verdict {
     let (before, after) = (&step.before.broadcast, &step.after.broadcast);
     let same_term = before.term() == after.term() && before.carried().is_some();
-    if after.reign.is_none() || after.carried().is_none() || same_term {
+    let Some(reign) = after.reign.as_ref().filter(|_| after.carried().is_some() && !same_term) else {
         return Verdict::Idle;
+    };
+    // The next cut may have been taken up in the same step; the reports are those of the one before.
+    let old =
+        before.reign.as_ref().filter(|old| before.term() == after.term() && old.cut.until != reign.cut.until);
+    if old.is_some() && matches!(step.event, Event::Controller(_)) {
+        return Verdict::Idle; // Who has departed is not to be seen any more.
     }
-    // What went on may have been let go in the same step, and a cut taken up; only who was counted matters.
-    let all = counts_all(step.after, |report| report.synced);
+    let all =
+        counts_all(step.after, old.map_or(reign.cut.census, |old| old.cut.census), |report| report.synced);
     Verdict::from_bool(all, "a term went on though not all members had reported")
 }
 
@@ -242,7 +252,11 @@ fn floor_whole<A: Plain, P: Plain>(step: &Step<'_, Member<A, P>>) -> Verdict {
         let census = usize::try_from(place).ok().and_then(|place| report.done.get(place));
         census.copied().unwrap_or_default()
     };
-    Verdict::from_bool(alone || counts_all(step.after, done), "a round was let go that somebody lacks")
+    let everybody = after.reign.as_ref().map(|reign| reign.cut.census).unwrap_or_default();
+    Verdict::from_bool(
+        alone || counts_all(step.after, everybody, done),
+        "a round was let go that somebody lacks",
+    )
 }
 
 fn offered_new<A: Plain, P: Plain>(step: &Step<'_, Member<A, P>>) -> Verdict {

@@ -123,15 +123,7 @@ impl Run<'_, '_> {
 
     fn begin(&mut self, action: &Action) {
         match *action {
-            Action::Hear(address) => {
-                let word = self.process(address).and_then(|process| process.control.down.pop_front());
-                let Some(word) = word else { return };
-                let joins = matches!(word, ToMember::Welcome(_));
-                self.to(address, member::Event::Controller(word));
-                if joins {
-                    self.to(address, member::Event::Receive(self.setup.wanted));
-                }
-            }
+            Action::Hear(address) => self.hear(address),
             Action::Say(address) => self.say(address),
             Action::Connect(link) => self.connect(link),
             Action::Up(link) => self.up(link),
@@ -192,6 +184,16 @@ impl Run<'_, '_> {
                 self.sent(Action::Recontact(address));
             }
             Action::BreakDirect(address) => self.shut_direct(address, true),
+        }
+    }
+
+    fn hear(&mut self, address: Address) {
+        let word = self.process(address).and_then(|process| process.control.down.pop_front());
+        let Some(word) = word else { return };
+        let joins = matches!(word, ToMember::Welcome(_));
+        self.to(address, member::Event::Controller(word));
+        if joins {
+            self.to(address, member::Event::Receive(self.setup.wanted));
         }
     }
 

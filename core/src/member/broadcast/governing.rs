@@ -123,6 +123,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
             return;
         }
         reign.waiting.retain(|waiting| waiting.origin.member != member);
+        reign.last.remove(&member);
         out.push(Effect::HangSubmitter(member));
         if let Some(open) = reign.open.remove(&member) {
             out.push(Effect::ClearTimer(Timer::Submission(member, open.sequence)));
@@ -228,6 +229,9 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         let (term, cut, full) = (self.term(), self.cut(), !self.has_room(env));
         let Some(reign) = &mut self.reign else { return false };
         // B2: a sender is in its own round, or it could not see what became of it.
+        if env.draining {
+            reign.waiting.retain(|waiting| waiting.origin.member == env.me); // The others will ask the next root.
+        }
         let counted = reign.waiting.first().is_some_and(|waiting| waiting.origin.member.stamp <= cut);
         if full || reign.next.is_some() || !counted {
             return false;
@@ -288,12 +292,14 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
             || reign.waiting.iter().any(|waiting| waiting.origin.member == from);
         let repeated = known && !env.config.bugs.has(Bug::RepeatNumbered);
         let room = reign.last.contains(&from) || reign.last.len() < env.config.senders_max;
-        if repeated || index > 0 || !room {
-            return; // B1: it was numbered already, and the sender will see it.
+        if repeated || index > 0 || env.draining {
+            return; // B1: it was numbered already, and the sender will see it. Or the next root will number it.
         }
         let origin = Origin { member: from, sequence };
         let waiting = Waiting { origin, pieces: alloc::vec![payload], whole: last };
-        let _ = reign.waiting.push(env.config.senders_max, waiting); // A sender that finds no room tries again.
+        if !room || reign.waiting.push(env.config.senders_max, waiting).is_err() {
+            out.push(Effect::HangSubmitter(from)); // It will try again.
+        }
     }
 
     /// The root's own broadcast takes the same way, without a connection.

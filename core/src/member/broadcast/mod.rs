@@ -36,6 +36,8 @@ pub(super) struct Env<'a, A> {
     pub(super) me: MemberId,
     pub(super) address: &'a A,
     pub(super) links: &'a Links<A>,
+    /// The member is leaving: it begins nothing for others.
+    pub(super) draining: bool,
 }
 
 /// A round that is kept.
@@ -95,6 +97,8 @@ pub struct Broadcast<A, P> {
     pub pulled: Option<Cursor>,
     /// The child that was asked.
     pub pulling: Option<LinkId>,
+    /// The term that the parent has said it is in, on the link that stands.
+    pub heard: Option<Term>,
     /// What the parent was last told.
     pub reported: Option<Report>,
     /// While this member is the root.
@@ -114,6 +118,7 @@ impl<A, P> Default for Broadcast<A, P> {
             streams: Map::default(),
             pulled: None,
             pulling: None,
+            heard: None,
             reported: None,
             reign: None,
             sender: Sender::default(),
@@ -208,15 +213,10 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         }
     }
 
-    /// The link to the parent stands: it is told what the member has.
-    pub(super) fn parent_up(&mut self, env: &Env<'_, A>, link: LinkId, out: &mut impl Effects<Effect<A, P>>) {
-        self.parent_down();
-        self.ask(env, link, out);
-    }
-
     /// The link to the parent is gone.
     pub(super) fn parent_down(&mut self) {
         self.pulled = None;
+        self.heard = None;
         self.reported = None;
     }
 
@@ -229,7 +229,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         out.push(Effect::Send { link, frame: Frame::Resume(resume) });
     }
 
-    /// A child says from where on it needs rounds. If it is in another term it will say so again.
+    /// A child says from where on it needs rounds. It does so again in every term that it hears of from here.
     pub(super) fn resume(&mut self, link: LinkId, resume: Resume) {
         if self.sync.is_none() || resume.term != self.term() {
             return;
@@ -245,7 +245,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
     /// A child says what it and those below it have.
     pub(super) fn report(&mut self, link: LinkId, report: Report) {
         if report.term != self.term() {
-            return; // Its next one will be of this term.
+            return; // It will report again when it hears of this one.
         }
         // What is everybody's anywhere is everybody's here.
         self.raise_floor(report.floor);
@@ -274,12 +274,6 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         if sync.term != self.term() {
             let floor = self.floor();
             self.begin_term(Sync { floor, carried: None, ..sync.clone() }, out);
-            self.raise_floor(sync.floor);
-            self.carry(env, sync.carried);
-            if let Some(link) = env.links.up() {
-                self.ask(env, link, out);
-            }
-            return;
         }
         if let Some(mine) = &mut self.sync {
             mine.cut = mine.cut.max(sync.cut);
@@ -287,6 +281,14 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         }
         self.raise_floor(sync.floor);
         self.carry(env, sync.carried);
+        if let Some(link) = env.links.up()
+            && self.heard != Some(sync.term)
+        {
+            // The parent knows nothing of this member in this term, or has forgotten it.
+            self.heard = Some(sync.term);
+            self.reported = None;
+            self.ask(env, link, out);
+        }
     }
 
     /// From here on only this term counts.

@@ -1,8 +1,8 @@
 //! Channels with thousands of members, on one thread, under a virtual clock and seeded faults.
 //!
 //! A seed is one channel: how many members, which limits and time-outs, who sends what, which kinds of faults may
-//! strike, and when ([`plan`]). Its machines and connections are those of a [`Mesh`](crate::zip::Mesh); what arrives
-//! when is decided by a queue in virtual time, never by a look at the whole ([`queue`]).
+//! strike, and when (`plan`). Its machines and connections are those of a [`Mesh`](crate::zip::Mesh); what arrives
+//! when is decided by a queue in virtual time, never by a look at the whole (`queue`).
 //!
 //! ```text
 //!  joining        safety                           healing          proof

@@ -158,7 +158,7 @@ fn setup(random: &mut Random, asked: &Asked, members: u32, slowest: u64) -> Setu
         member: member::Config {
             window: random.between(1, 4),
             buffer: random.between(0, 3),
-            senders_max: random.between(SENDERS_MAX, 3 * SENDERS_MAX),
+            senders_max: members + ROOM,
             attach,
             redial: Millis(random.between(1, 50)),
             submission: Millis(slowest * random.between(2, 40)),

@@ -101,10 +101,28 @@ const JOIN_CRASH: Small = Small {
     witnesses: &[DELIVERED, SUCCEEDED, CARRIED],
     ..SMALL
 };
+/// One joins below the last of a chain, and fills a hole above it before it has heard of the term.
+const JOIN_INNER: Small = Small {
+    members: 3,
+    fan_out: 1,
+    sends: &[(0, 1)],
+    faults: &[(Fault::Join, 1), (Fault::Crash, 1)],
+    mortal: &[1],
+    prompt_control: true,
+    witnesses: &[DELIVERED, MOVED],
+    ..SMALL
+};
 const LEAVES: Small = Small {
     sends: &[(1, 1)],
     faults: &[(Fault::Leave, 2)],
     witnesses: &[DELIVERED, SUCCEEDED, LEFT, MOVED],
+    ..SMALL
+};
+const LEAVE_CUT: Small = Small {
+    sends: &[(2, 1)],
+    faults: &[(Fault::Leave, 1), (Fault::BreakControl, 2)],
+    prompt_links: true,
+    witnesses: &[DELIVERED, SUCCEEDED, LEFT],
     ..SMALL
 };
 const EXPIRE: Small = Small {
@@ -139,22 +157,24 @@ pub(super) const SEVEN: Small = Small {
 /// The worlds of this family.
 pub(super) fn worlds() -> Vec<World> {
     vec![
-        world!("zip-cold", "members join, one sends", (1_748, 68), COLD),
+        world!("zip-cold", "members join, one sends", (1_331, 66), COLD),
         world!("zip-calm", "four broadcasts, nothing goes wrong", (25_305, 46), CALM),
-        world!("zip-crash", "a member dies", (33_967, 67), CRASH),
-        world!("zip-inner", "an inner member or another dies", (250_596, 67), INNER),
-        world!("zip-two", "two die", (438_184, 51), TWO),
-        world!("zip-roots", "a root dies, and the next one", (576_985, 67), ROOTS),
-        world!("zip-flux", "a member moves while a new root asks", (727_239, 70), FLUX),
-        world!("zip-breaks", "connections break", (37_744, 31), BREAKS),
+        world!("zip-crash", "a member dies", (17_055, 61), CRASH),
+        world!("zip-inner", "an inner member or another dies", (55_208, 59), INNER),
+        world!("zip-two", "two die", (106_214, 40), TWO),
+        world!("zip-roots", "a root dies, and the next one", (84_025, 55), ROOTS),
+        world!("zip-flux", "a member moves while a new root asks", (148_149, 67), FLUX),
+        world!("zip-breaks", "connections break", (38_864, 32), BREAKS),
         world!("zip-away", "a sender is away too long", (3_539, 30), AWAY),
-        world!("zip-suspect", "one is declared dead that lives", (280_502, 57), SUSPECT),
-        world!("zip-joins", "two join", (81_936, 74), JOINS),
-        world!("zip-join-crash", "one joins, one dies", (92_790, 51), JOIN_CRASH),
-        world!("zip-leaves", "two leave", (55_645, 60), LEAVES),
-        world!("zip-expire", "one nears the end of its life", (351_853, 96), EXPIRE),
-        world!("zip-expire-crash", "one nears the end of its life, one dies", (638_753, 55), EXPIRE_CRASH),
-        world!("zip-reshape", "the fan-out changes", (25_528, 40), RESHAPE),
-        world!("zip-seven", "root and its child die", (382_814, 59), SEVEN),
+        world!("zip-suspect", "one is declared dead that lives", (249_667, 54), SUSPECT),
+        world!("zip-joins", "two join", (62_630, 72), JOINS),
+        world!("zip-join-crash", "one joins, one dies", (41_371, 47), JOIN_CRASH),
+        world!("zip-join-inner", "one that joins fills a hole", (22_330, 42), JOIN_INNER),
+        world!("zip-leaves", "two leave", (40_913, 44), LEAVES),
+        world!("zip-leave-cut", "one leaves and loses the controller", (143_379, 40), LEAVE_CUT),
+        world!("zip-expire", "one nears the end of its life", (144_516, 102), EXPIRE),
+        world!("zip-expire-crash", "one nears the end of its life, one dies", (258_271, 49), EXPIRE_CRASH),
+        world!("zip-reshape", "the fan-out changes", (21_852, 41), RESHAPE),
+        world!("zip-seven", "root and its child die", (26_344, 55), SEVEN),
     ]
 }

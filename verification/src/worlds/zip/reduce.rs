@@ -62,14 +62,14 @@ const SUM_LEAVE: Small = Small {
 pub(super) fn worlds() -> Vec<World> {
     vec![
         world!("sum-calm", "two reduces, nothing goes wrong", (346, 31), SUM),
-        world!("sum-crash", "a reduce, a member dies", (32_202, 56), SUM_CRASH),
-        world!("sum-inner", "a reduce, an inner member or another dies", (396_873, 52), SUM_INNER),
+        world!("sum-crash", "a reduce, a member dies", (14_616, 48), SUM_CRASH),
+        world!("sum-inner", "a reduce, an inner member or another dies", (147_687, 47), SUM_INNER),
         world!("sum-mismatch", "values of different sizes", (62, 15), SUM_MISMATCH),
-        world!("sum-chain", "a reduce along a chain, a member dies", (22_450, 49), SUM_CHAIN),
-        world!("sum-two", "a reduce, two die", (1_066_457, 54), SUM_TWO),
-        world!("sum-suspect", "a reduce, one is declared dead that lives", (140_163, 53), SUM_SUSPECT),
-        world!("sum-break", "a reduce, links break", (19_057, 42), SUM_BREAK),
-        world!("sum-join", "two reduces, one joins", (2_925, 36), SUM_JOIN),
-        world!("sum-leave", "a reduce, two leave", (52_789, 58), SUM_LEAVE),
+        world!("sum-chain", "a reduce along a chain, a member dies", (12_822, 49), SUM_CHAIN),
+        world!("sum-two", "a reduce, two die", (272_381, 44), SUM_TWO),
+        world!("sum-suspect", "a reduce, one is declared dead that lives", (154_518, 49), SUM_SUSPECT),
+        world!("sum-break", "a reduce, links break", (25_685, 44), SUM_BREAK),
+        world!("sum-join", "two reduces, one joins", (2_557, 35), SUM_JOIN),
+        world!("sum-leave", "a reduce, two leave", (39_861, 44), SUM_LEAVE),
     ]
 }
