@@ -98,10 +98,9 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Machine for Mem
             Event::Send(pieces) => self.send(config, pieces, out),
             Event::Reduce(pieces) => self.reduce(config, pieces, out),
             Event::Combined { term, at, index, value } => {
-                let Some(me) = self.id else { return };
-                let env = Env { config, me, address: &self.address, links: &self.links, draining: false };
-                self.reduce.combined(&env, &self.broadcast, (term, at, index), value, out);
-                self.rounds(config, out, |_, _, _| {});
+                self.values(config, out, |it, rounds, env, out| {
+                    it.combined(env, rounds, (term, at, index), value, out);
+                });
             }
             Event::Receive(count) => self.rounds(config, out, |it, _, _| it.receive(count)),
             Event::Leave => self.leave(config, out),
@@ -139,10 +138,20 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
         out: &mut O,
         notice: impl FnOnce(&mut Broadcast<A, P>, &Env<'_, A>, &mut O),
     ) {
+        self.values(config, out, |_, broadcast, env, out| notice(broadcast, env, out));
+    }
+
+    /// The same, for something that concerns the member's values for a reduce.
+    fn values<O: Effects<Effect<A, P>>>(
+        &mut self,
+        config: &Config,
+        out: &mut O,
+        notice: impl FnOnce(&mut Reduce<P>, &mut Broadcast<A, P>, &Env<'_, A>, &mut O),
+    ) {
         let Some(me) = self.id else { return }; // Not in the channel: nothing of it can concern it.
         let draining = self.phase != Phase::Seated;
         let env = Env { config, me, address: &self.address, links: &self.links, draining };
-        notice(&mut self.broadcast, &env, out);
+        notice(&mut self.reduce, &mut self.broadcast, &env, out);
         self.broadcast.settle(&env, out);
         while config.kind == Kind::Reduce && self.reduce.settle(&env, &mut self.broadcast, out) {
             self.broadcast.settle(&env, out);
@@ -334,15 +343,11 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
             Frame::Resume(resume) => self.rounds(config, out, |it, _, _| it.resume(link, resume)),
             Frame::Report(report) => self.rounds(config, out, |it, _, _| it.report(link, report)),
             Frame::Chunk(chunk) => self.rounds(config, out, |it, env, _| it.pulled(env, link, chunk)),
-            Frame::Contribution(contribution) => {
-                let Some(me) = self.id else { return };
-                let env = Env { config, me, address: &self.address, links: &self.links, draining: false };
-                self.reduce.contribution(&env, &mut self.broadcast, link, contribution);
-                self.rounds(config, out, |_, _, _| {});
-            }
+            Frame::Contribution(contribution) => self.values(config, out, |it, rounds, env, _| {
+                it.contribution(env, rounds, link, contribution);
+            }),
             Frame::Spoiled { term, at, why } => {
-                self.reduce.spoiled(&self.broadcast, term, at, why);
-                self.rounds(config, out, |_, _, _| {});
+                self.values(config, out, |it, rounds, _, _| it.spoiled(rounds, term, at, why));
             }
             Frame::Sync(_) | Frame::Pull { .. } => {} // Not a child's to say.
         }

@@ -168,7 +168,10 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         if sync.carried.is_none() {
             return false;
         }
+        // In a channel where nobody sends, who joins need not be counted yet.
+        let needed = env.config.kind == Kind::Reduce || !reign.waiting.is_empty();
         if sync.floor >= reign.started
+            && needed
             && let Some(next) = reign.next.take()
         {
             // A boundary: nothing is under way.

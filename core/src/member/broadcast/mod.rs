@@ -359,7 +359,12 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
             if chunk.index > 0 {
                 return; // The beginning of it is lost; the link will be made again.
             }
-            // A round of the same number that was begun in another term is not this one.
+            // A round of the same number that was begun in another term is not this one, for the children neither.
+            for (_, stream) in self.streams.iter_mut() {
+                if let Some(next) = stream.next.as_mut().filter(|next| next.round == round) {
+                    next.index = 0;
+                }
+            }
             let held = Held { head: chunk.head, pieces: Vec::new(), end: None };
             let room = env.config.window.saturating_add(env.config.buffer);
             if self.rounds.insert(room, round, held).is_err() {
