@@ -87,7 +87,8 @@ struct Parameters {
     /// Where adagrad's sums of squared gradients start [default: 1]
     #[arg(long, value_name = "SUM", allow_negative_numbers = true)]
     adagrad_initial: Option<f64>,
-    /// Strength of the L1 penalty [default: 0]
+    /// Strength of the L1 penalty; weights that it makes exactly 0 need --workers 0, or one worker with --window 1:
+    /// where updates race, small ones may be left [default: 0]
     #[arg(long, allow_negative_numbers = true)]
     l1: Option<f64>,
     /// Strength of the L2 penalty [default: 0]
