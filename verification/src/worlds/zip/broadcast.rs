@@ -77,7 +77,7 @@ const AWAY: Small = Small {
     witnesses: &[DELIVERED, VOID],
     ..SMALL
 };
-pub(super) const SUSPECT: Small = Small {
+const SUSPECT: Small = Small {
     sends: &[(2, 1), (0, 1)],
     faults: &[(Fault::Suspect, 1), (Fault::Impatient, 1), (Fault::Break, 1)],
     prompt_links: true,
@@ -144,7 +144,7 @@ const RESHAPE: Small = Small {
 };
 /// The worst case of all: what the root has sent is left with one grandchild, the others are moved, and two
 /// fillers change their places.
-pub(super) const SEVEN: Small = Small {
+const SEVEN: Small = Small {
     members: 7,
     sends: &[(0, 1)],
     prologue: only_a_grandchild,
