@@ -126,6 +126,8 @@ pub enum Bug {
     VoidUntold,
     /// A child is sent the round of a new term from where it was in that of an old one.
     CursorKept,
+    /// A child is sent a round that was fetched in the place of half another one from the middle.
+    FetchedFromMiddle,
     /// A child asks for a round from its start though it has half of it.
     ResumeFromStart,
     /// A member goes on with what a replaced root says.

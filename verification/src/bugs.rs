@@ -94,6 +94,7 @@ pub const ALL: &[Seeded] = &[
     seeded(Bug::CloseUnnoticed, zip::NO_GHOSTS.name, "zip-breaks"),
     seeded(Bug::VoidUntold, zip::ENDS.name, "zip-crash"),
     seeded(Bug::CursorKept, zip::ENDS.name, "zip-crash"),
+    seeded(Bug::FetchedFromMiddle, zip::ENDS.name, "zip-fetched"),
     seeded(Bug::ResumeFromStart, member::rules::RESUMED, "zip-breaks"),
     seeded(Bug::OldTermTaken, member::rules::OLD_TERM_UNHEARD, "member"),
     seeded(Bug::TermsMixed, zip::ENDS.name, "zip-roots"),

@@ -4,6 +4,7 @@
 //! single machine that is fed every event of a [`pool`](crate::pool). The model checker, which knows only this
 //! trait, needs no word about either.
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::hash::Hash;
 
@@ -70,4 +71,19 @@ pub struct End {
     pub good: bool,
     /// From anywhere, this many fair steps lead to a good end.
     pub steps_max: u32,
+}
+
+/// The names of the faults that may happen.
+pub fn names<F: Copy>(faults: &BTreeMap<F, u32>, name: fn(F) -> &'static str) -> Vec<&'static str> {
+    faults.iter().filter(|(_, count)| **count > 0).map(|(fault, _)| name(*fault)).collect()
+}
+
+/// Which faults may happen, and how often, in words.
+pub fn in_words<F: Copy>(faults: &BTreeMap<F, u32>, name: fn(F) -> &'static str) -> String {
+    let faults = faults.iter().filter(|(_, count)| **count > 0).map(|(fault, count)| match count {
+        1 => name(*fault).to_owned(),
+        _ => format!("{count} x {}", name(*fault)),
+    });
+    let faults: Vec<String> = faults.collect();
+    if faults.is_empty() { "no faults".to_owned() } else { faults.join(", ") }
 }

@@ -26,7 +26,8 @@ pub struct Config {
     pub buffer: u32,
     /// Senders of whom a root keeps note in its term. With fewer than there are members, some may wait for ever.
     pub senders_max: u32,
-    /// Attempts at a reduce before it is given up.
+    /// How many attempts at a reduce may come to nothing, because somebody died or a link broke in the midst of them,
+    /// before it is aborted.
     pub attempts_max: u32,
     /// How long a link may take to come about before it is reported.
     pub attach: Millis,

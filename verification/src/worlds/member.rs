@@ -228,7 +228,7 @@ pub(super) fn worlds() -> Vec<World> {
         World {
             name: "member-sum",
             about: "a member of a reduce channel fed anything",
-            golden: Golden { unique: 69_501, depth: 40 },
+            golden: Golden { unique: 94_389, depth: 40 },
             deep: false,
             make: |bugs| Box::new(pool(Kind::Reduce, SUMS, bugs)),
         },

@@ -18,7 +18,7 @@ use cirrus_core::rule::RuleName;
 
 use crate::check::{self, Failure, Limits, Outcome};
 use crate::cluster::{Action, Cluster, Fault, Setup, Watch};
-use crate::system::{End, System, Witness};
+use crate::system::{self, End, System, Witness};
 use crate::tally::{Broken, Tally};
 
 /// More unique states than this are never explored: a world that grows beyond fails.
@@ -209,8 +209,7 @@ impl System for Job {
     }
 
     fn kinds(&self) -> Vec<&'static str> {
-        let faults = self.setup.faults.iter().filter(|(_, count)| **count > 0);
-        faults.map(|(fault, _)| fault.name()).collect()
+        system::names(&self.setup.faults, Fault::name)
     }
 
     fn describe(&self, state: &Cluster, action: &Action) -> String {
@@ -219,13 +218,8 @@ impl System for Job {
 
     fn bounds(&self) -> String {
         let setup = &self.setup;
-        let faults = setup.faults.iter().filter(|(_, count)| **count > 0).map(|(fault, count)| match count {
-            1 => fault.name().to_owned(),
-            _ => format!("{count} x {}", fault.name()),
-        });
-        let faults: Vec<String> = faults.collect();
-        let faults = if faults.is_empty() { "no faults".to_owned() } else { faults.join(", ") };
         let (workers, blocks, passes) = (setup.fleet.slots, setup.blocks, setup.lease.passes);
+        let faults = system::in_words(&setup.faults, Fault::name);
         format!("{workers} workers, {blocks} blocks, {passes} passes; {faults}")
     }
 }

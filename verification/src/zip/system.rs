@@ -1,7 +1,7 @@
 //! A channel as something that can be explored.
 
 use super::{Action, Check, Fault, Mesh, RULES, Setup, Watch};
-use crate::system::{End, System, Witness};
+use crate::system::{self, End, System, Witness};
 use crate::tally::{Broken, Part, Tally};
 
 /// A small channel.
@@ -93,8 +93,7 @@ impl System for Zip {
     }
 
     fn kinds(&self) -> Vec<&'static str> {
-        let faults = self.setup.faults.iter().filter(|(_, count)| **count > 0);
-        faults.map(|(fault, _)| fault.name()).collect()
+        system::names(&self.setup.faults, Fault::name)
     }
 
     fn describe(&self, state: &Mesh, action: &Action) -> String {
@@ -103,16 +102,9 @@ impl System for Zip {
 
     fn bounds(&self) -> String {
         let setup = &self.setup;
-        let faults = setup.faults.iter().filter(|(_, count)| **count > 0).map(|(fault, count)| match count {
-            1 => fault.name().to_owned(),
-            _ => format!("{count} x {}", fault.name()),
-        });
-        let mut parts: Vec<String> = faults.collect();
-        if parts.is_empty() {
-            parts.push("no faults".to_owned());
-        }
         let (members, fan_out, sends) = (setup.members, setup.fan_out.0, setup.sends.len());
-        format!("{members} members, fan-out {fan_out}, {sends} broadcasts; {}", parts.join(", "))
+        let faults = system::in_words(&setup.faults, Fault::name);
+        format!("{members} members, fan-out {fan_out}, {sends} broadcasts; {faults}")
     }
 }
 
@@ -146,12 +138,6 @@ impl Mesh {
             Some(what) => format!("{}: {}", short(&action.to_string()), compact(what)),
             None => short(&action.to_string()),
         }
-    }
-
-    /// The faults of this kind that are left.
-    #[must_use]
-    pub fn left(&self, fault: Fault) -> u32 {
-        self.budget.get(&fault).copied().unwrap_or(0)
     }
 }
 

@@ -231,10 +231,10 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
     fn start(&mut self, env: &Env<'_, A>, out: &mut impl Effects<Effect<A, P>>) -> bool {
         let (term, cut, full) = (self.term(), self.cut(), !self.has_room(env));
         let Some(reign) = &mut self.reign else { return false };
-        // B2: a sender is in its own round, or it could not see what became of it.
         if env.draining {
             reign.waiting.retain(|waiting| waiting.origin.member == env.me); // The others will ask the next root.
         }
+        // B2: a sender is in its own round, or it could not see what became of it.
         let counted = reign.waiting.first().is_some_and(|waiting| waiting.origin.member.stamp <= cut);
         if full || reign.next.is_some() || !counted {
             return false;

@@ -361,7 +361,8 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
             }
             // A round of the same number that was begun in another term is not this one, for the children neither.
             for (_, stream) in self.streams.iter_mut() {
-                if let Some(next) = stream.next.as_mut().filter(|next| next.round == round) {
+                let kept = env.config.bugs.has(Bug::FetchedFromMiddle);
+                if let Some(next) = stream.next.as_mut().filter(|next| next.round == round && !kept) {
                     next.index = 0;
                 }
             }

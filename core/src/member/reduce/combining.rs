@@ -9,6 +9,7 @@ use super::super::event::Effect;
 use super::{Below, Reduce};
 use crate::bug::Bug;
 use crate::channel::{Census, Contribution, Frame, Spoil, Try};
+use crate::ids::Term;
 use crate::machine::Effects;
 
 /// What goes into a piece.
@@ -115,7 +116,7 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
         &mut self,
         env: &Env<'_, A>,
         broadcast: &Broadcast<A, P>,
-        (term, at, index): (crate::ids::Term, Try, u32),
+        (term, at, index): (Term, Try, u32),
         payload: P,
         out: &mut impl Effects<Effect<A, P>>,
     ) {
@@ -148,9 +149,10 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
         let Some(reign) = &broadcast.reign else { return false };
         let everybody = self.whole == Some(reign.cut.census)
             || self.whole.is_some() && env.config.bugs.has(Bug::SealedWithoutSome);
-        let (room, again) = (broadcast.has_room(env), self.at.attempt < env.config.attempts_max);
+        let (room, again) = (broadcast.has_room(env), self.failures < env.config.attempts_max);
         match self.spoiled {
             Some(Spoil::Moved) if again => {
+                self.failures = self.failures.saturating_add(1);
                 broadcast.hear_of(Try { attempt: self.at.attempt.saturating_add(1), ..self.at });
                 true
             }

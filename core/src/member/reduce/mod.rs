@@ -29,7 +29,7 @@ use super::event::{Effect, Outcome};
 use crate::bounded::{Map, Queue};
 use crate::bug::{Bug, Bugs};
 use crate::channel::{Census, Contribution, Frame, Spoil, Try};
-use crate::ids::{LinkId, Round};
+use crate::ids::{LinkId, Round, Term};
 use crate::machine::Effects;
 
 /// What a child has sent up.
@@ -58,7 +58,7 @@ pub struct Reduce<P> {
     pub sent: u32,
     /// A piece is being combined.
     pub combining: bool,
-    /// The attempt came to nothing, and the root was told.
+    /// The attempt has come to nothing, and why.
     pub spoiled: Option<Spoil>,
     /// What the parent was told of that.
     pub told: Option<(Try, Spoil)>,
@@ -66,6 +66,8 @@ pub struct Reduce<P> {
     pub whole: Option<Census>,
     /// At the root: the result so far.
     pub result: Vec<P>,
+    /// At the root: how many attempts at this round have come to nothing.
+    pub failures: u32,
 }
 
 impl<P> Default for Reduce<P> {
@@ -81,6 +83,7 @@ impl<P> Default for Reduce<P> {
             told: None,
             whole: None,
             result: Vec::new(),
+            failures: 0,
         }
     }
 }
@@ -120,6 +123,9 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
 
     /// Begins this attempt.
     fn begin(&mut self, at: Try) {
+        if self.at.round != at.round {
+            self.failures = 0;
+        }
         self.at = at;
         self.sent = 0;
         self.combining = false;
@@ -159,13 +165,8 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
     }
 
     /// A child says that an attempt has come to nothing.
-    pub(super) fn spoiled<A>(
-        &mut self,
-        broadcast: &Broadcast<A, P>,
-        term: crate::ids::Term,
-        at: Try,
-        why: Spoil,
-    ) where
+    pub(super) fn spoiled<A>(&mut self, broadcast: &Broadcast<A, P>, term: Term, at: Try, why: Spoil)
+    where
         A: Clone + Debug + Eq + Hash,
     {
         if term == broadcast.term() && at == self.at {
@@ -233,21 +234,19 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
         out: &mut impl Effects<Effect<A, P>>,
     ) {
         let position = broadcast.position();
-        while self.answered < position {
-            let round = after(self.answered);
-            self.answered = round;
-            let Some(held) = broadcast.rounds.get(&round) else { continue }; // Before its time.
-            if env.me.stamp > held.head.cut {
-                continue; // It was not in it.
-            }
-            if self.calls.pop().is_some() {
+        let fresh =
+            broadcast.rounds.iter().filter(|(round, _)| **round > self.answered && **round <= position);
+        for (round, held) in fresh {
+            // A round that it was not in had no value of its own.
+            if env.me.stamp <= held.head.cut && self.calls.pop().is_some() {
                 let outcome = match held.end {
-                    Some(Ending::Whole) => Outcome::Sealed(round),
+                    Some(Ending::Whole) => Outcome::Sealed(*round),
                     Some(Ending::Void) | None => Outcome::Aborted,
                 };
-                out.push(Effect::Reduced { round, outcome });
+                out.push(Effect::Reduced { round: *round, outcome });
             }
         }
+        self.answered = self.answered.max(position);
     }
 
     /// The member's time is over.

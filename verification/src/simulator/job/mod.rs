@@ -89,15 +89,7 @@ pub fn run(seed: u64, steps: u64) -> Result<Report, Box<Failed>> {
     while report.steps < steps {
         let setup = swarm::setup(&mut random);
         report.workers += u64::from(setup.fleet.slots);
-        let mut episode = Episode {
-            cluster: Cluster::new(&setup),
-            setup,
-            random: &mut random,
-            now: 0,
-            due: BTreeSet::new(),
-            last: VecDeque::new(),
-            faults: true,
-        };
+        let mut episode = Episode::new(setup, &mut random);
         episode.run(&mut report, &mut trace)?;
         report.jobs += 1;
     }
@@ -105,7 +97,19 @@ pub fn run(seed: u64, steps: u64) -> Result<Report, Box<Failed>> {
     Ok(report)
 }
 
-impl Episode<'_> {
+impl<'a> Episode<'a> {
+    fn new(setup: Setup, random: &'a mut Random) -> Self {
+        Self {
+            cluster: Cluster::new(&setup),
+            setup,
+            random,
+            now: 0,
+            due: BTreeSet::new(),
+            last: VecDeque::new(),
+            faults: true,
+        }
+    }
+
     fn run(&mut self, report: &mut Report, trace: &mut Digest) -> Result<(), Box<Failed>> {
         let size = u64::from(self.setup.blocks * self.setup.lease.passes + self.setup.fleet.slots);
         // A block takes about ten steps undisturbed; faults strike for as long as that and as long again.

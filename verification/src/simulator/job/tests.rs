@@ -25,15 +25,7 @@ fn a_planted_bug_ends_the_run() {
     let mut random = Random::new(3);
     let mut setup = swarm::setup(&mut random);
     setup.worker.bugs = Bugs::only(Bug::DoneBeforeAcknowledged);
-    let mut episode = Episode {
-        cluster: Cluster::new(&setup),
-        setup,
-        random: &mut random,
-        now: 0,
-        due: BTreeSet::new(),
-        last: VecDeque::new(),
-        faults: true,
-    };
+    let mut episode = Episode::new(setup, &mut random);
     let failed = episode.run(&mut Report::default(), &mut Digest::default()).unwrap_err();
     assert!(!failed.broken.is_empty() && failed.last.len() > 2, "{failed:?}");
 }

@@ -19,6 +19,20 @@ fn only_a_grandchild(mesh: &Mesh) -> Option<Action> {
         () => None,
     }
 }
+/// A sender's first piece has reached one child of the root and one grandchild when the root dies.
+fn half_a_round(mesh: &Mesh) -> Option<Action> {
+    let has = |address: usize| !mesh.processes[address].machine.broadcast.rounds.is_empty();
+    let up = |address: usize| mesh.processes[address].machine.links.up().map(Action::Down);
+    match () {
+        () if !mesh.processes[0].alive => None,
+        () if !mesh.processes[2].machine.broadcast.is_sending() => Some(Action::Send(2)),
+        () if !has(0) => Some(Action::DirectUp(2)),
+        () if !has(1) => up(1),
+        () if !has(3) => up(3),
+        () => Some(Action::Crash(0, false)),
+    }
+}
+
 const COLD: Small = Small {
     members: 0,
     warm: false,
@@ -54,6 +68,19 @@ pub(super) const TWO: Small = Small {
     ..SMALL
 };
 const ROOTS: Small = Small { sends: &[(2, 2)], mortal: &[0, 3], ..TWO };
+/// The root dies when its children and a grandchild have half a round. The next root calls it void, and may die when only
+/// some have heard so: then the third one fetches the void round in the place of its half, and so must its children.
+const FETCHED: Small = Small {
+    members: 5,
+    sends: &[(2, 2)],
+    prologue: half_a_round,
+    mortal: &[4],
+    faults: &[(Fault::Crash, 2)],
+    prompt_control: true,
+    prompt_links: true,
+    witnesses: &[DELIVERED, SUCCEEDED, VOID, PULLED],
+    ..SMALL
+};
 /// The root is dead; while the new one asks what everybody has, a member is moved from one to another.
 const FLUX: Small = Small {
     members: 5,
@@ -164,6 +191,7 @@ pub(super) fn worlds() -> Vec<World> {
         world!("zip-two", "two die", (245_720, 46), TWO),
         world!("zip-roots", "a root dies, and the next one", (264_579, 64), ROOTS),
         world!("zip-flux", "a member moves while a new root asks", (135_825, 67), FLUX),
+        world!("zip-fetched", "half a round, and a void one in its place", (71_771, 78), FETCHED),
         world!("zip-breaks", "connections break", (125_664, 34), BREAKS),
         world!("zip-away", "a sender is away too long", (6_398, 34), AWAY),
         world!("zip-suspect", "one is declared dead that lives", (426_965, 56), SUSPECT),

@@ -63,7 +63,7 @@ pub(super) fn worlds() -> Vec<World> {
     vec![
         world!("sum-calm", "two reduces, nothing goes wrong", (346, 31), SUM),
         world!("sum-crash", "a reduce, a member dies", (14_616, 48), SUM_CRASH),
-        world!("sum-inner", "a reduce, an inner member or another dies", (147_687, 47), SUM_INNER),
+        world!("sum-inner", "a reduce, an inner member or another dies", (141_827, 47), SUM_INNER),
         world!("sum-mismatch", "values of different sizes", (62, 15), SUM_MISMATCH),
         world!("sum-chain", "a reduce along a chain, a member dies", (12_822, 49), SUM_CHAIN),
         world!("sum-two", "a reduce, two die", (272_381, 44), SUM_TWO),
