@@ -23,6 +23,8 @@ struct Small {
     /// Who sends, how many pieces.
     sends: &'static [(Address, u32)],
     window: u32,
+    /// Attempts at a reduce that may come to nothing.
+    attempts: u32,
     faults: &'static [(Fault, u32)],
     /// Its members are in when it begins.
     warm: bool,
@@ -44,6 +46,7 @@ const SMALL: Small = Small {
     fan_out: 2,
     sends: &[],
     window: 1,
+    attempts: 4,
     faults: &[],
     warm: true,
     prologue: |_| None,
@@ -64,7 +67,7 @@ fn system(small: &Small, bugs: Bugs) -> Zip {
         },
         member: member::Config {
             kind: small.kind,
-            attempts_max: 4,
+            attempts_max: small.attempts,
             window: small.window,
             buffer: 1,
             senders_max: 4,

@@ -26,6 +26,8 @@ const SUM_CHAIN: Small = Small {
 };
 const SUM_BREAK: Small =
     Small { faults: &[(Fault::Break, 2)], prompt_links: true, witnesses: &[DELIVERED, SPOILED], ..SUM_CRASH };
+/// A second failure is one too many; that members joined before is none.
+const SUM_GIVEN_UP: Small = Small { attempts: 1, witnesses: &[DELIVERED, SPOILED, GIVEN_UP], ..SUM_BREAK };
 const SUM_INNER: Small = Small {
     members: 5,
     sends: &[(0, 1), (1, 1), (2, 1), (3, 1), (4, 1)],
@@ -69,6 +71,7 @@ pub(super) fn worlds() -> Vec<World> {
         world!("sum-two", "a reduce, two die", (272_381, 44), SUM_TWO),
         world!("sum-suspect", "a reduce, one is declared dead that lives", (154_518, 49), SUM_SUSPECT),
         world!("sum-break", "a reduce, links break", (25_685, 44), SUM_BREAK),
+        world!("sum-given-up", "a reduce, links break too often", (27_657, 40), SUM_GIVEN_UP),
         world!("sum-join", "two reduces, one joins", (2_557, 35), SUM_JOIN),
         world!("sum-leave", "a reduce, two leave", (39_861, 44), SUM_LEAVE),
     ]

@@ -157,6 +157,13 @@ pub(super) const MISMATCHED: Witness<Mesh> = Witness {
     name: "values of different sizes have no result",
     seen: |mesh| members(mesh).all(|(_, it)| it.delivered.iter().any(|(_, whole)| !*whole)),
 };
+pub(super) const GIVEN_UP: Witness<Mesh> = Witness {
+    name: "a reduce is given up, and all are told",
+    seen: |mesh| {
+        let aborted = |(_, outcome): &(_, Outcome)| *outcome == Outcome::Aborted;
+        members(mesh).all(|(_, it)| it.outcomes.iter().any(aborted))
+    },
+};
 pub(super) const SEAL_CARRIED: Witness<Mesh> = Witness {
     name: "a result that an earlier root sealed goes on",
     seen: |mesh| {
