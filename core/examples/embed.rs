@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use cirrus_core::bug::Bugs;
+use cirrus_core::channel::Role;
 use cirrus_core::controller::{self, Channel, Effect};
 use cirrus_core::ids::{CallId, ControllerEpoch, FanOut, LinkId, MemberId, Millis};
 use cirrus_core::machine::Machine as _;
@@ -106,7 +107,11 @@ fn main() {
     let mut channel = Channel::new(ControllerEpoch(1), FanOut(2));
     let (mut members, mut platform) = ([Member::new(0), Member::new(1)], Platform::default());
     for address in [0, 1] {
-        platform.to_controller.push_back(controller::Event::Join { call: CallId(address as u64), address });
+        platform.to_controller.push_back(controller::Event::Join {
+            call: CallId(address as u64),
+            address,
+            role: Role::Both,
+        });
         run(&mut channel, &mut members, &mut platform);
         platform.send(address, ToMember::Receive(1));
     }

@@ -106,6 +106,12 @@ pub enum Bug {
     FencedNotTold,
     /// The controller does not hear the answer to a probe.
     AnswerIgnored,
+    /// The roll leaves out whom somebody misses.
+    RollLacksSuspects,
+    /// Who is missed on a direct connection is not probed.
+    MissingUnheard,
+    /// Who misses one that is gone is not told so.
+    GoneUntold,
     /// One that nears its end stays above others.
     ExpiringKept,
     /// The last place's member fills a hole, whatever is known of it.

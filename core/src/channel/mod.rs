@@ -1,10 +1,10 @@
 //! What travels in a channel: between the controller and a member, and between two members.
 //!
 //! ```text
-//!            Assign, Probe, Fenced, Released                 Sync, Chunk, Pull
+//!      Assign, Probe, Fenced, Released, Roll, Gone           Sync, Chunk, Pull
 //!  controller ------------------------------> member   parent -----------------> child
 //!             <------------------------------                 <-----------------
-//!            Hello, Report, Answer, Leave, Noted             Attach, Resume, Report, Contribution
+//!    Hello, Report, Answer, Leave, Noted, CallRoll, Missing   Attach, Resume, Report, Contribution
 //! ```
 //!
 //! Everything from the controller is absolute: a newer word replaces all older ones, so that one lost with its
@@ -12,6 +12,7 @@
 
 mod census;
 mod frame;
+mod roll;
 
 use alloc::vec::Vec;
 
@@ -22,6 +23,7 @@ pub use census::Census;
 pub use frame::{
     Chunk, Contribution, Frame, Head, Origin, Piece, Report, Resume, RoundId, Spoil, Submit, Sync, Try,
 };
+pub use roll::{Present, Role, Roll};
 
 /// Who is counted: the members whose stamp is not above a bound, and what they add up to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,6 +86,10 @@ pub enum ToMember<A> {
     Fenced,
     /// You have left.
     Released,
+    /// These are in the channel.
+    Roll(Roll<A>),
+    /// This one is not in the channel any more.
+    Gone(MemberId),
 }
 
 /// What a member says to the controller.
@@ -99,4 +105,8 @@ pub enum ToController {
     Leave,
     /// A root has taken note of who had departed by this version.
     Noted(AssignmentVersion),
+    /// It wants to know who is in the channel.
+    CallRoll,
+    /// It cannot reach this one.
+    Missing(MemberId),
 }

@@ -15,6 +15,7 @@
 //!      |                  | Assign --------------------------> at most F+3, and the root
 //! ```
 
+mod roll;
 pub mod rules;
 
 use alloc::vec::Vec;
@@ -22,7 +23,7 @@ use core::fmt::Debug;
 use core::hash::Hash;
 
 use crate::bug::{Bug, Bugs};
-use crate::channel::{Assign, Census, Cut, Parent, ProbeId, Roster, ToController, ToMember};
+use crate::channel::{Assign, Census, Cut, Parent, ProbeId, Role, Roster, ToController, ToMember};
 use crate::ids::{AssignmentVersion, CallId, ControllerEpoch, FanOut, LinkId, MemberId, Millis, Term};
 use crate::machine::{Effects, Machine};
 use crate::tree::Tree;
@@ -51,6 +52,8 @@ pub enum Event<A> {
         call: CallId,
         /// Where the newcomer listens.
         address: A,
+        /// What it does in a shuffle.
+        role: Role,
     },
     /// A member says something.
     From {
@@ -129,6 +132,8 @@ pub struct Record<A> {
     pub member: MemberId,
     /// Where it listens.
     pub address: A,
+    /// What it does in a shuffle.
+    pub role: Role,
     /// Its newest assignment.
     pub version: AssignmentVersion,
     /// The probe that it has not answered yet.
@@ -176,7 +181,7 @@ impl<A: Clone + Debug + Eq + Hash> Machine for Channel<A> {
 
     fn step(&mut self, config: &Config, event: Event<A>, out: &mut impl Effects<Effect<A>>) {
         match event {
-            Event::Join { call, address } => self.join(config, call, address, out),
+            Event::Join { call, address, role } => self.join(config, call, (address, role), out),
             Event::From { member, message } => self.from(config, member, message, out),
             Event::Suspected(member) => self.probe(config, member, out),
             Event::Expiring(member) => self.expiring(config, member, out),
@@ -233,7 +238,13 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
         })
     }
 
-    fn join(&mut self, config: &Config, call: CallId, address: A, out: &mut impl Effects<Effect<A>>) {
+    fn join(
+        &mut self,
+        config: &Config,
+        call: CallId,
+        (address, role): (A, Role),
+        out: &mut impl Effects<Effect<A>>,
+    ) {
         if self.tree.len() >= config.members_max {
             return out.push(Effect::Refuse { call, reason: Refusal::Full });
         }
@@ -247,13 +258,7 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             self.records.resize(slot.saturating_add(1), None);
         }
         if let Some(record) = self.records.get_mut(slot) {
-            *record = Some(Record {
-                member,
-                address,
-                version: AssignmentVersion::default(),
-                probe: None,
-                expiring: false,
-            });
+            *record = Some(Record::new(member, address, role));
         }
         self.all = Cut { until: member.stamp, census: self.all.census.plus(Census::of(member)) };
         out.push(Effect::Accept { call, member });
@@ -311,6 +316,8 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
                     self.departed.retain(|(since, _)| *since > version);
                 }
             }
+            ToController::CallRoll => self.call_roll(config, member, out),
+            ToController::Missing(missed) => self.missing(config, member, missed, out),
         }
     }
 

@@ -5,7 +5,7 @@ use core::fmt::Debug;
 use core::hash::Hash;
 
 use super::{Channel, Config, Effect, Event, Timer};
-use crate::channel::{Census, ToController, ToMember};
+use crate::channel::{Census, Present, ToController, ToMember};
 use crate::ids::MemberId;
 use crate::rule::{Rule, RuleName, Ruled, Step, StepRule, Verdict};
 use crate::tree;
@@ -34,6 +34,10 @@ pub const MOVED_DOWN: RuleName = RuleName { promise: "T7", name: "who nears its 
 pub const FILLER_SOUND: RuleName = RuleName { promise: "T7", name: "who fills a hole is not about to go" };
 /// Only silence is death.
 pub const ONLY_SILENCE: RuleName = RuleName { promise: "M3", name: "who answers is not declared dead" };
+/// The roll names everybody.
+pub const ROLL_EXACT: RuleName = RuleName { promise: "S1", name: "the roll is who is there" };
+/// Who is missed is probed, or gone.
+pub const MISSED_ANSWERED: RuleName = RuleName { promise: "M3", name: "who misses a member gets a verdict" };
 
 impl<A: Clone + Debug + Eq + Hash + 'static> Ruled for Channel<A> {
     const RULES: &'static [Rule<Self>] = &[
@@ -51,6 +55,8 @@ impl<A: Clone + Debug + Eq + Hash + 'static> Ruled for Channel<A> {
         StepRule { name: ONLY_SILENCE, check: only_silence },
         StepRule { name: MOVED_DOWN, check: moved_down },
         StepRule { name: FILLER_SOUND, check: filler_sound },
+        StepRule { name: ROLL_EXACT, check: roll_exact },
+        StepRule { name: MISSED_ANSWERED, check: missed_answered },
     ];
 }
 
@@ -93,6 +99,7 @@ fn assigned<A>(effects: &[Effect<A>]) -> impl Iterator<Item = MemberId> {
         Effect::Send { to, message: ToMember::Assign(_) } => Some(*to),
         Effect::Send { message: ToMember::Welcome(_) | ToMember::Probe(_), .. }
         | Effect::Send { message: ToMember::Fenced | ToMember::Released, .. }
+        | Effect::Send { message: ToMember::Roll(_) | ToMember::Gone(_), .. }
         | Effect::Accept { .. }
         | Effect::Refuse { .. }
         | Effect::SetTimer { .. }
@@ -249,4 +256,42 @@ fn filler_sound<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Ve
     let filler = step.after.tree.member(place).and_then(|filler| step.after.record(filler));
     let Some(filler) = filler else { return Verdict::Idle };
     Verdict::from_bool(filler.is_sound(), "one that is about to go was moved above others")
+}
+
+fn roll_exact<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
+    let Event::From { member, message: ToController::CallRoll } = step.event else { return Verdict::Idle };
+    if !step.before.tree.contains(*member) {
+        return Verdict::Idle;
+    }
+    let told = step.effects.iter().find_map(|effect| match effect {
+        Effect::Send { to, message: ToMember::Roll(roll) } if to == member => Some(roll),
+        Effect::Send { .. }
+        | Effect::Accept { .. }
+        | Effect::Refuse { .. }
+        | Effect::SetTimer { .. }
+        | Effect::ClearTimer(_) => None,
+    });
+    let Some(roll) = told else { return Verdict::Broken("the roll was called and is not answered") };
+    let census = roll.present.iter().map(|it| Census::of(it.member)).fold(Census::default(), Census::plus);
+    let known = |it: &Present<A>| {
+        let record = step.after.record(it.member);
+        record.is_some_and(|record| record.address == it.address && record.role == it.role)
+    };
+    let exact = census == roll.at.census && roll.at == step.after.all && roll.present.iter().all(known);
+    Verdict::from_bool(exact, "the roll names others than are there")
+}
+
+fn missed_answered<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
+    let Event::From { member, message: ToController::Missing(missed) } = step.event else {
+        return Verdict::Idle;
+    };
+    if !step.before.tree.contains(*member) {
+        return Verdict::Idle;
+    }
+    if step.before.tree.contains(*missed) {
+        let probed = step.after.record(*missed).is_some_and(|record| record.probe.is_some());
+        return Verdict::from_bool(probed, "a member is missed and nobody asks whether it is there");
+    }
+    let word = Effect::Send { to: *member, message: ToMember::Gone(*missed) };
+    Verdict::from_bool(step.effects.contains(&word), "one who is gone is missed for ever")
 }

@@ -184,6 +184,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
             ToMember::Probe(probe) => out.push(Effect::ToController(ToController::Answer(probe))),
             ToMember::Fenced => self.end(End::Fenced, out),
             ToMember::Released => self.end(End::Left, out),
+            ToMember::Roll(_) | ToMember::Gone(_) => {} // For a shuffle beside it.
         }
     }
 

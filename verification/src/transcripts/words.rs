@@ -100,6 +100,8 @@ impl Words<'_> {
             ToMember::Probe(_) => "are you there?".to_owned(),
             ToMember::Fenced => "you were declared dead".to_owned(),
             ToMember::Released => "you have left".to_owned(),
+            ToMember::Roll(roll) => format!("there are {}", many(roll.present.len(), "member")),
+            ToMember::Gone(member) => format!("member {} is gone", self.name(*member)),
         }
     }
 
@@ -139,6 +141,8 @@ impl Words<'_> {
             },
             ToController::Answer(_) => "I am there".to_owned(),
             ToController::Leave => "I leave".to_owned(),
+            ToController::CallRoll => "who is there?".to_owned(),
+            ToController::Missing(member) => format!("I miss member {}", self.name(member)),
             ToController::Noted(version) => {
                 format!("I have noted who departed up to {}", Self::stamp(version.0))
             }

@@ -1,7 +1,7 @@
 //! A channel's controller alone, fed anything.
 
 use cirrus_core::bug::Bugs;
-use cirrus_core::channel::{ProbeId, ToController};
+use cirrus_core::channel::{ProbeId, Role, ToController};
 use cirrus_core::controller::{Channel, Config, Event, Timer};
 use cirrus_core::ids::{AssignmentVersion, CallId, FanOut, LinkId, MemberId, Millis};
 
@@ -19,7 +19,8 @@ pub(crate) fn pool(bugs: Bugs) -> Pool<Channel<Address>> {
     let members = [(1, 0), (3, 1), (6, 2), (6, 1), (9, 0)];
     let members = members.map(|(serial, slot)| MemberId { stamp: ids::stamp(serial), slot });
     let stamps = [4, 7, 9, 10].map(ids::stamp);
-    let mut events = vec![Event::Join { call: CallId(0), address: 0 }, Event::Reshape(FanOut(1))];
+    let mut events =
+        vec![Event::Join { call: CallId(0), address: 0, role: Role::Both }, Event::Reshape(FanOut(1))];
     events.push(Event::Timer(Timer::Reshape));
     for member in members {
         events.extend([Event::Suspected(member), Event::Expiring(member)]);
@@ -27,6 +28,10 @@ pub(crate) fn pool(bugs: Bugs) -> Pool<Channel<Address>> {
         say(ToController::Leave);
         say(ToController::Hello(AssignmentVersion::default()));
         say(ToController::Noted(AssignmentVersion(ids::stamp(9))));
+        say(ToController::CallRoll);
+        for missed in members {
+            say(ToController::Missing(missed));
+        }
         for stamp in stamps {
             say(ToController::Report(LinkId(stamp)));
             say(ToController::Answer(ProbeId(stamp)));

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use cirrus_core::channel::{ToController, ToMember};
+use cirrus_core::channel::{Role, ToController, ToMember};
 use cirrus_core::controller;
 use cirrus_core::ids::{CallId, FanOut, LinkId, MemberId, Sequence};
 use cirrus_core::member::{self, Kind, Member};
@@ -243,7 +243,7 @@ impl Run<'_, '_> {
             outcomes: Vec::new(),
         }));
         let call = CallId(address.into());
-        self.todo.push_back(Inner::Controller(controller::Event::Join { call, address }));
+        self.todo.push_back(Inner::Controller(controller::Event::Join { call, address, role: Role::Both }));
     }
 
     /// All that the process had open is closed; the others notice when they have read what is left.

@@ -1,0 +1,66 @@
+//! What members ask of each other's whereabouts: the roll of the channel, and whether one that is missed is gone.
+//!
+//! ```text
+//!  root of a shuffle     controller                  member             controller
+//!      | CallRoll -----------> |                        | Missing(it) ------> |  is it a member? then as for a Report
+//!      | <---- Roll(who, where)|                        | <-------- Gone(it)  |  if not
+//! ```
+//!
+//! Neither changes who is in the channel. Nobody is told of a death that it has not asked about: whoever misses a
+//! member says so again and again, and hears it then.
+
+use core::fmt::Debug;
+use core::hash::Hash;
+
+use super::{Channel, Config, Effect, Record};
+use crate::bug::Bug;
+use crate::channel::{Present, Role, Roll, ToMember};
+use crate::ids::{AssignmentVersion, MemberId};
+use crate::machine::Effects;
+
+impl<A> Record<A> {
+    /// That of a newcomer.
+    pub(super) fn new(member: MemberId, address: A, role: Role) -> Self {
+        Self { member, address, role, version: AssignmentVersion::default(), probe: None, expiring: false }
+    }
+}
+
+impl<A: Clone + Debug + Eq + Hash> Channel<A> {
+    /// Who is in the channel now.
+    #[must_use]
+    pub fn roll(&self) -> Roll<A> {
+        let present = |record: &Record<A>| Present {
+            member: record.member,
+            address: record.address.clone(),
+            role: record.role,
+        };
+        Roll { at: self.all, present: self.records.iter().flatten().map(present).collect() }
+    }
+
+    /// A member wants to know who is there.
+    pub(super) fn call_roll(&self, config: &Config, by: MemberId, out: &mut impl Effects<Effect<A>>) {
+        let mut roll = self.roll();
+        if config.bugs.has(Bug::RollLacksSuspects) {
+            let suspected = |it: MemberId| self.record(it).is_some_and(|record| record.probe.is_some());
+            roll.present.retain(|it| !suspected(it.member));
+        }
+        out.push(Effect::Send { to: by, message: ToMember::Roll(roll) });
+    }
+
+    /// M3: a member cannot reach another one.
+    pub(super) fn missing(
+        &mut self,
+        config: &Config,
+        by: MemberId,
+        missed: MemberId,
+        out: &mut impl Effects<Effect<A>>,
+    ) {
+        if self.record(missed).is_some() {
+            if !config.bugs.has(Bug::MissingUnheard) {
+                self.probe(config, missed, out);
+            }
+        } else if !config.bugs.has(Bug::GoneUntold) {
+            out.push(Effect::Send { to: by, message: ToMember::Gone(missed) });
+        }
+    }
+}
