@@ -116,6 +116,26 @@ pub enum Bug {
     ExpiringKept,
     /// The last place's member fills a hole, whatever is known of it.
     FillerUnsound,
+    /// The directory does not look at the token of who wants to join.
+    TokenUnseen,
+    /// The directory takes what is said in a channel, whichever job it is of that the speaker has shown the token.
+    ForeignChannelHeard,
+    /// A channel's name leads to the channel of that name, whichever job it is of.
+    NamesShared,
+    /// A channel takes up whatever kind is asked for.
+    KindChanged,
+    /// The channels of a job that is closed go on.
+    ClosedJobKept,
+    /// Who is in a channel when its job is closed is not told.
+    ClosedUntold,
+    /// With a job, channels of others that have the same name are closed.
+    CloseTakesNamesakes,
+    /// A channel that begins gets the newest id once more, if the channel that had it is gone.
+    ChannelIdReused,
+    /// A channel that nobody is in any more is kept.
+    EmptyChannelKept,
+    /// A job is opened that could not have all it asks for.
+    JobOvercommitted,
     /// A member takes an older assignment after a newer one.
     OldAssignmentTaken,
     /// A member goes on with a child that it is not assigned any more.

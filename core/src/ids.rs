@@ -50,6 +50,10 @@ id!(
     ControllerEpoch(u32)
 );
 id!(
+    /// A job: those who share a token, and the names of whose channels are their own.
+    JobId(u64)
+);
+id!(
     /// A place in a channel's tree, counted level by level from the root, which is 0.
     Place(u32)
 );
@@ -83,6 +87,11 @@ impl Stamp {
         Some(Self { serial, ..self })
     }
 }
+
+/// One life of a channel's name, from its first join until its last member is gone. Never given twice, so the ids of
+/// members and links need be unique in it alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChannelId(pub Stamp);
 
 /// A member's seat in a channel: who sits there, and where its controller finds that out without a search.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -11,6 +11,7 @@
 //! | [`lease`] | who works on which block of the data, and when a pass is over |
 //! | [`worker`] | what one worker does next, what it sends again, when it gives up |
 //! | [`fleet`] | which incarnation of a process may live in a slot, and when it is started again |
+//! | [`directory`] | which channels there are, whose they are, and who may join them |
 //! | [`controller`] | who is in a channel, who sits where in its tree, and who is dead |
 //! | [`member`] | one member's links, and the broadcasts and reduces that run over them |
 //! | [`tree`] | who sits where in a channel, and who must be told when that changes |
@@ -33,6 +34,7 @@ pub mod bounded;
 pub mod bug;
 pub mod channel;
 pub mod controller;
+pub mod directory;
 pub mod fleet;
 pub mod ids;
 pub mod lease;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use cirrus_core::bug::Bug;
 use cirrus_core::rule::RuleName;
-use cirrus_core::{controller, fleet, lease, member, store, worker};
+use cirrus_core::{controller, directory, fleet, lease, member, store, worker};
 
 use crate::check::Failure;
 use crate::rules::{j1, p1, p2, p3, p4, p5};
@@ -89,6 +89,16 @@ pub const ALL: &[Seeded] = &[
     seeded(Bug::GoneUntold, controller::rules::MISSED_ANSWERED, "controller"),
     seeded(Bug::ExpiringKept, controller::rules::MOVED_DOWN, "controller"),
     seeded(Bug::FillerUnsound, controller::rules::FILLER_SOUND, "controller"),
+    seeded(Bug::TokenUnseen, directory::rules::TOKEN_NEEDED, "directory"),
+    seeded(Bug::ForeignChannelHeard, directory::rules::OWN_JOB, "directory"),
+    seeded(Bug::NamesShared, directory::rules::OWN_JOB, "directory"),
+    seeded(Bug::KindChanged, directory::rules::ONE_KIND, "directory"),
+    seeded(Bug::ClosedJobKept, directory::rules::LISTED, "directory"),
+    seeded(Bug::ClosedUntold, directory::rules::CLOSED_TOLD, "directory"),
+    seeded(Bug::CloseTakesNamesakes, directory::rules::ISOLATED, "directory"),
+    seeded(Bug::ChannelIdReused, directory::rules::ID_NEW, "directory"),
+    seeded(Bug::EmptyChannelKept, directory::rules::LISTED, "directory"),
+    seeded(Bug::JobOvercommitted, directory::rules::RESERVED, "directory"),
     seeded(Bug::OldAssignmentTaken, member::rules::NEWEST, "member"),
     seeded(Bug::StaleChildKept, member::rules::AS_ASSIGNED, "zip-leaves"),
     seeded(Bug::StaleFrameTaken, member::rules::STRANGERS_UNHEARD, "member"),

@@ -4,6 +4,7 @@
 //! never answered `Holds` in a run that should exercise it has checked nothing, and fails that run.
 
 use cirrus_core::controller::Channel;
+use cirrus_core::directory::Directory;
 use cirrus_core::fleet::Fleet;
 use cirrus_core::lease::Leases;
 use cirrus_core::member::Member;
@@ -28,6 +29,8 @@ pub enum Part {
     Worker,
     /// Those that only several machines of a job together show.
     Cluster,
+    /// The directory's, of all channels.
+    Directory,
     /// The controller's, of a channel.
     Controller,
     /// A channel's member's.
@@ -38,12 +41,13 @@ pub enum Part {
 
 impl Part {
     /// All of them, in order.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Store,
         Self::Leases,
         Self::Fleet,
         Self::Worker,
         Self::Cluster,
+        Self::Directory,
         Self::Controller,
         Self::Member,
         Self::Mesh,
@@ -58,6 +62,7 @@ impl Part {
             Self::Fleet => names::<Fleet>(),
             Self::Worker => names::<Worker<Payload>>(),
             Self::Cluster => rules::RULES.iter().map(|rule| rule.name).collect(),
+            Self::Directory => names::<Directory<zip::Address>>(),
             Self::Controller => names::<Channel<zip::Address>>(),
             Self::Member => names::<Member<zip::Address, zip::Piece>>(),
             Self::Mesh => zip::RULES.iter().map(|rule| rule.name).collect(),
@@ -73,6 +78,7 @@ impl Part {
             Self::Fleet => "fleet",
             Self::Worker => "worker",
             Self::Cluster => "cluster",
+            Self::Directory => "jobs",
             Self::Controller => "control",
             Self::Member => "member",
             Self::Mesh => "channel",

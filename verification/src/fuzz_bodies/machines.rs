@@ -27,6 +27,10 @@ pub(super) fn worker(choices: &[u8]) {
     walk("worker", choices);
 }
 
+pub(super) fn directory(choices: &[u8]) {
+    walk("directory", choices);
+}
+
 pub(super) fn controller(choices: &[u8]) {
     walk("controller", choices);
 }

@@ -32,6 +32,7 @@ pub const ALL: &[Body] = &[
     ("lease_events", machines::lease),
     ("fleet_events", machines::fleet),
     ("worker_events", machines::worker),
+    ("directory_events", machines::directory),
     ("controller_events", machines::controller),
     ("member_events", machines::member),
     ("cluster_actions", machines::cluster),

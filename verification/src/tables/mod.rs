@@ -163,6 +163,11 @@ fn the_controllers_table_is_as_reviewed() {
 }
 
 #[test]
+fn the_directorys_table_is_as_reviewed() {
+    compare("directory.txt", &[worlds::directory::pool(Bugs::default())]);
+}
+
+#[test]
 fn the_members_table_is_as_reviewed() {
     compare("member.txt", &[worlds::member::pool(Kind::Broadcast, &[], Bugs::default())]);
     compare("member-reduce.txt", &[worlds::member::pool(Kind::Reduce, &[], Bugs::default())]);

@@ -1,6 +1,7 @@
 //! The situations in which a machine can be, as a reader would tell them apart.
 
 use cirrus_core::controller::{self, Channel};
+use cirrus_core::directory::{self, Directory, Refusal};
 use cirrus_core::fleet::{self, Fleet};
 use cirrus_core::ids::{Incarnation, WorkerId};
 use cirrus_core::lease::Leases;
@@ -49,6 +50,38 @@ impl Situated for Channel<Address> {
             _ => None,
         };
         about.filter(|member| self.record(*member).is_none()).map(|_| "stranger")
+    }
+}
+
+impl Situated for Directory<Address> {
+    const ABOUT: &'static str = "The directory: which channels there are, and who may join them.";
+    const SITUATIONS: &'static [&'static str] = &["no job", "no channel", "channels"];
+
+    fn situation(&self, _: &Self::Event) -> &'static str {
+        match () {
+            () if self.jobs.is_empty() => "no job",
+            () if self.channels.is_empty() => "no channel",
+            () => "channels",
+        }
+    }
+
+    fn stale(&self, event: &Self::Event) -> Option<&'static str> {
+        let (credential, channel) = match event {
+            directory::Event::Join(join) => (Some(join.credential), None),
+            directory::Event::From { credential, channel, .. } => (Some(*credential), Some(*channel)),
+            directory::Event::Suspected { channel, .. }
+            | directory::Event::Expiring { channel, .. }
+            | directory::Event::Reshape { channel, .. }
+            | directory::Event::Timer { channel, .. } => (None, Some(*channel)),
+            directory::Event::Open { .. } | directory::Event::Close { .. } => return None,
+        };
+        let of = channel.and_then(|channel| self.channels.get(&channel)).map(|listed| listed.job);
+        match credential.map(|credential| (credential.job, self.admits(credential).err())) {
+            Some((_, Some(Refusal::WrongToken))) => Some("wrong token"),
+            Some((_, Some(_))) => Some("unknown job"),
+            Some((job, None)) if of.is_some_and(|of| of != job) => Some("channel of another job"),
+            Some(_) | None => (channel.is_some() && of.is_none()).then_some("channel that is gone"),
+        }
     }
 }
 

@@ -4,6 +4,7 @@
 //! names its witnesses, and the number of its states and its depth, so that a change of either is seen in review.
 
 pub(crate) mod controller;
+pub(crate) mod directory;
 pub(crate) mod fleet;
 mod ids;
 pub(crate) mod job;
@@ -61,6 +62,7 @@ pub fn all() -> Vec<World> {
         fleet::worlds(),
         worker::worlds(),
         job::worlds(),
+        directory::worlds(),
         controller::worlds(),
         member::worlds(),
         zip::worlds(),

@@ -1,0 +1,313 @@
+//! Many channels of many jobs: which there are, whose they are, and who may join them.
+//!
+//! Who administers opens a job with a token and limits, and closes it. Whoever shows the job's token may join its
+//! channels by name. A channel comes into being with its first join, for one kind of use, and is forgotten when its last
+//! member is gone; under the same name another channel may then begin, with another id.
+//!
+//! ```text
+//!  Join { job, token, name, kind } --> | job -> name -> channel id |
+//!  From { job, token, channel, .. } -> |     channel id            | --> one Channel, and no other
+//!  Timer { channel, .. } ------------> |                           | <-- its effects, with its id
+//! ```
+//!
+//! It is a router and decides nothing about trees and members: that is the [`Channel`]'s, which shares nothing with
+//! others (M5). So a shell may keep channels on many threads, and ask a directory only for joins and for what is to be
+//! forgotten. What a job may have at most is set aside when it is opened, so that nobody can take it from it.
+//!
+//! Every event is answered with a search by id among the jobs and one among the channels, never a walk through them; only
+//! to open a job all jobs are looked at, and to close one all its members are told.
+//!
+//! How somebody proves that it has the token (a challenge, an encrypted connection) is left to the shell: what arrives
+//! here is the digest of the token that was proven, and every word of a connection is accompanied by it.
+
+mod event;
+pub mod rules;
+
+use alloc::boxed::Box;
+use core::fmt::Debug;
+use core::hash::Hash;
+
+use crate::bounded::Map;
+use crate::bug::Bug;
+use crate::channel::{ToController, ToMember};
+use crate::controller::{self, Channel};
+use crate::ids::{CallId, ChannelId, ControllerEpoch, JobId, MemberId, Stamp};
+use crate::machine::{Effects, Machine};
+use crate::member::Kind;
+
+pub use event::{Config, Credential, Effect, Event, Join, Limits, Refusal, Token};
+
+/// What a channel is called by its job. Whoever reads it from a wire limits its length.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ChannelName(pub Box<str>);
+
+/// A job that is open.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Job {
+    /// Who shows it is of this job.
+    pub token: Token,
+    /// What it may have.
+    pub limits: Limits,
+    /// Its channels. Set by a channel's first join, taken out when it is forgotten.
+    pub names: Map<ChannelName, ChannelId>,
+}
+
+/// A channel and what its job knows it by.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Listed<A> {
+    /// Whose it is.
+    pub job: JobId,
+    /// Its name there.
+    pub name: ChannelName,
+    /// What it is for.
+    pub kind: Kind,
+    /// The channel.
+    pub channel: Channel<A>,
+}
+
+/// All channels of a controller.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Directory<A> {
+    /// The last stamp given to a channel.
+    pub stamp: Stamp,
+    /// The jobs that are open.
+    pub jobs: Map<JobId, Job>,
+    /// The channels that somebody is in.
+    pub channels: Map<ChannelId, Listed<A>>,
+}
+
+/// Puts a channel's effects among those of the directory.
+struct Tagged<'a, O> {
+    channel: ChannelId,
+    out: &'a mut O,
+}
+
+impl<A, O: Effects<Effect<A>>> Effects<controller::Effect<A>> for Tagged<'_, O> {
+    fn push(&mut self, effect: controller::Effect<A>) {
+        // One who is refused need not know of the channel.
+        self.out.push(if let controller::Effect::Refuse { call, reason } = effect {
+            Effect::Refuse { call, reason: Refusal::Channel(reason) }
+        } else {
+            Effect::Channel { channel: self.channel, effect }
+        });
+    }
+}
+
+impl<A: Clone + Debug + Eq + Hash> Machine for Directory<A> {
+    type Event = Event<A>;
+    type Effect = Effect<A>;
+    type Config = Config;
+
+    fn step(&mut self, config: &Config, event: Event<A>, out: &mut impl Effects<Effect<A>>) {
+        match event {
+            Event::Open { call, job, token, limits } => {
+                out.push(match self.open(config, job, token, limits) {
+                    Ok(()) => Effect::Opened(call),
+                    Err(reason) => Effect::Refuse { call, reason },
+                });
+            }
+            Event::Close { call, job } => self.close(config, call, job, out),
+            Event::Join(join) => self.join(config, join, out),
+            Event::From { credential, channel, member, message } => {
+                self.from(config, credential, (channel, member), message, out);
+            }
+            Event::Suspected { channel, member } => {
+                self.route(config, channel, controller::Event::Suspected(member), out);
+            }
+            Event::Expiring { channel, member } => {
+                self.route(config, channel, controller::Event::Expiring(member), out);
+            }
+            Event::Reshape { channel, fan_out } => {
+                self.route(config, channel, controller::Event::Reshape(fan_out), out);
+            }
+            Event::Timer { channel, timer } => {
+                self.route(config, channel, controller::Event::Timer(timer), out);
+            }
+        }
+    }
+}
+
+impl<A: Clone + Debug + Eq + Hash> Directory<A> {
+    /// A new life of a controller, without jobs.
+    #[must_use]
+    pub fn new(epoch: ControllerEpoch) -> Self {
+        Self { stamp: Stamp { epoch, serial: 0 }, jobs: Map::default(), channels: Map::default() }
+    }
+
+    /// The channel that has this name in this job.
+    #[must_use]
+    pub fn named(&self, job: JobId, name: &ChannelName) -> Option<ChannelId> {
+        self.jobs.get(&job)?.names.get(name).copied()
+    }
+
+    /// Whether this is the token of an open job.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn admits(&self, credential: Credential) -> Result<&Job, Refusal> {
+        let job = self.jobs.get(&credential.job).ok_or(Refusal::UnknownJob)?;
+        if job.token == credential.token { Ok(job) } else { Err(Refusal::WrongToken) }
+    }
+
+    /// How many members are set aside for all jobs.
+    #[must_use]
+    pub fn reserved(&self) -> u64 {
+        self.jobs.iter().map(|(_, job)| job.limits.reserve()).fold(0, u64::saturating_add)
+    }
+
+    fn open(&mut self, config: &Config, job: JobId, token: Token, limits: Limits) -> Result<(), Refusal> {
+        if let Some(open) = self.jobs.get(&job) {
+            // Who administers may not have heard the answer.
+            let same = open.token == token && open.limits == limits;
+            return if same { Ok(()) } else { Err(Refusal::JobOpen) };
+        }
+        let wanted = self.reserved().saturating_add(limits.reserve());
+        if wanted > config.members_max && !config.bugs().has(Bug::JobOvercommitted) {
+            return Err(Refusal::NoRoom);
+        }
+        let opened = self.jobs.insert(config.jobs_max, job, Job { token, limits, names: Map::default() });
+        opened.map_err(|_| Refusal::TooManyJobs)
+    }
+
+    /// Ends all channels of a job: their members are out, and are told so.
+    fn close(&mut self, config: &Config, call: CallId, job: JobId, out: &mut impl Effects<Effect<A>>) {
+        // A job that is not there was closed before: who administers may not have heard the answer.
+        if let Some(closed) = self.jobs.remove(&job) {
+            for (name, channel) in closed.names.iter() {
+                if config.bugs().has(Bug::ClosedJobKept) {
+                    continue;
+                }
+                if let Some(listed) = self.channels.remove(channel) {
+                    let told = !config.bugs().has(Bug::ClosedUntold);
+                    let mut out = Tagged { channel: *channel, out };
+                    ended(&listed.channel, told).for_each(|effect| out.push(effect));
+                }
+                if config.bugs().has(Bug::CloseTakesNamesakes) {
+                    self.channels.retain(|_, listed| listed.name != *name);
+                }
+            }
+        }
+        out.push(Effect::Closed(call));
+    }
+
+    fn join(&mut self, config: &Config, join: Join<A>, out: &mut impl Effects<Effect<A>>) {
+        let call = join.call;
+        match self.seat(config, &join) {
+            Ok(channel) => {
+                let event = controller::Event::Join { call, address: join.address, role: join.role };
+                self.route(config, channel, event, out);
+            }
+            Err(reason) => out.push(Effect::Refuse { call, reason }),
+        }
+    }
+
+    /// The channel for one who wants to join, which comes into being if need be.
+    fn seat(&mut self, config: &Config, join: &Join<A>) -> Result<ChannelId, Refusal> {
+        match self.admits(join.credential) {
+            Err(Refusal::WrongToken) if config.bugs().has(Bug::TokenUnseen) => {}
+            admitted => _ = admitted?,
+        }
+        let Credential { job, .. } = join.credential;
+        let (name, kind) = (&join.name, join.kind);
+        let shared = || self.channels.iter().find(|(_, listed)| listed.name == *name).map(|(id, _)| *id);
+        let known = if config.bugs().has(Bug::NamesShared) { shared() } else { self.named(job, name) };
+        if let Some(id) = known
+            && let Some(listed) = self.channels.get_mut(&id)
+        {
+            if config.bugs().has(Bug::KindChanged) {
+                listed.kind = kind;
+            }
+            return if listed.kind == kind { Ok(id) } else { Err(Refusal::WrongKind) };
+        }
+        self.begin(config, job, name.clone(), kind)
+    }
+
+    /// A channel without members.
+    fn begin(
+        &mut self,
+        config: &Config,
+        job: JobId,
+        name: ChannelName,
+        kind: Kind,
+    ) -> Result<ChannelId, Refusal> {
+        let entry = self.jobs.get_mut(&job).ok_or(Refusal::UnknownJob)?;
+        let gone = self.stamp.serial > 0 && !self.channels.contains(&ChannelId(self.stamp));
+        let reused = gone && config.bugs().has(Bug::ChannelIdReused);
+        let stamp = if reused { Some(self.stamp) } else { self.stamp.next() };
+        let stamp = stamp.ok_or(Refusal::Channel(controller::Refusal::IdsExhausted))?;
+        let id = ChannelId(stamp);
+        let named = entry.names.insert(entry.limits.channels_max, name.clone(), id);
+        named.map_err(|_| Refusal::TooManyChannels)?;
+        self.stamp = stamp;
+        let channel = Channel::new(stamp.epoch, config.fan_out);
+        // How many there may be follows from the jobs' limits.
+        let _ = self.channels.insert(u32::MAX, id, Listed { job, name, kind, channel });
+        Ok(id)
+    }
+
+    fn from(
+        &mut self,
+        config: &Config,
+        credential: Credential,
+        (channel, member): (ChannelId, MemberId),
+        message: ToController,
+        out: &mut impl Effects<Effect<A>>,
+    ) {
+        if let Err(reason) = self.admits(credential) {
+            return out.push(Effect::Reject(reason));
+        }
+        match self.channels.get(&channel) {
+            Some(listed) if listed.job == credential.job || config.bugs().has(Bug::ForeignChannelHeard) => {
+                self.route(config, channel, controller::Event::From { member, message }, out);
+            }
+            // The answer goes to who asked, not to the member whose name was used.
+            Some(_) => out.push(Effect::Reject(Refusal::UnknownChannel)),
+            None => {
+                // M2: as in a channel, who calls again and was fenced is told so.
+                if matches!(message, ToController::Hello(_)) {
+                    let effect = controller::Effect::Send { to: member, message: ToMember::Fenced };
+                    out.push(Effect::Channel { channel, effect });
+                }
+            }
+        }
+    }
+
+    /// Lets a channel take an event, and forgets it if that was its end. What was meant for a channel that is forgotten
+    /// was late.
+    fn route(
+        &mut self,
+        config: &Config,
+        id: ChannelId,
+        event: controller::Event<A>,
+        out: &mut impl Effects<Effect<A>>,
+    ) {
+        let Some(listed) = self.channels.get_mut(&id) else { return };
+        let limits = self.jobs.get(&listed.job).map(|job| job.limits.members_max);
+        let members_max = config.channel.members_max.min(limits.unwrap_or_default());
+        let config = controller::Config { members_max, ..config.channel.clone() };
+        listed.channel.step(&config, event, &mut Tagged { channel: id, out });
+        if listed.channel.tree.is_empty()
+            && !config.bugs.has(Bug::EmptyChannelKept)
+            && let Some(listed) = self.channels.remove(&id)
+            && let Some(job) = self.jobs.get_mut(&listed.job)
+        {
+            job.names.remove(&listed.name);
+        }
+    }
+}
+
+/// What is left to do for a channel that ends with its job: its timers never mind, its members are told.
+fn ended<A: Clone + Debug + Eq + Hash>(
+    channel: &Channel<A>,
+    told: bool,
+) -> impl Iterator<Item = controller::Effect<A>> {
+    use controller::{Effect, Timer};
+    let probes = channel.records.iter().flatten().filter_map(|record| {
+        let probe = record.probe?;
+        Some(Effect::ClearTimer(Timer::Probe(record.member, probe)))
+    });
+    let reshape = channel.tree.reshapes_to().map(|_| Effect::ClearTimer(Timer::Reshape));
+    let members = channel.tree.members().filter(move |_| told);
+    let fenced = members.map(|to| Effect::Send { to, message: ToMember::Fenced });
+    probes.chain(reshape).chain(fenced)
+}

@@ -1,0 +1,183 @@
+//! What a directory promises, as rules: M5, and that channels which are gone stay gone (M2).
+
+use core::fmt::Debug;
+use core::hash::Hash;
+
+use super::{Config, Credential, Directory, Effect, Event, Listed};
+use crate::channel::ToMember;
+use crate::controller;
+use crate::ids::{ChannelId, JobId, MemberId};
+use crate::rule::{Rule, RuleName, Ruled, Step, StepRule, Verdict};
+
+/// Channels share nothing.
+pub const ISOLATED: RuleName = RuleName { promise: "M5", name: "an event in one channel changes no other" };
+/// Strangers to a job do not get into its channels.
+pub const TOKEN_NEEDED: RuleName = RuleName { promise: "M5", name: "a join needs the job's token" };
+/// Members of a job have no say in channels of another.
+pub const OWN_JOB: RuleName =
+    RuleName { promise: "M5", name: "only the job's own are heard in its channels" };
+/// A name is for one kind of use.
+pub const ONE_KIND: RuleName = RuleName { promise: "M5", name: "one name is one kind of channel" };
+/// Channels are those that jobs know, and somebody is in each.
+pub const LISTED: RuleName = RuleName { promise: "M5", name: "every channel is a job's, and somebody's" };
+/// A channel that begins is another one than all before.
+pub const ID_NEW: RuleName = RuleName { promise: "M2", name: "a name that begins anew has a new id" };
+/// What a job may have is there for it.
+pub const RESERVED: RuleName = RuleName { promise: "M5", name: "what a job may have is set aside for it" };
+/// Who is out because its job was closed is told.
+pub const CLOSED_TOLD: RuleName = RuleName { promise: "M2", name: "who is in a job that is closed is told" };
+
+impl<A: Clone + Debug + Eq + Hash + 'static> Ruled for Directory<A> {
+    const RULES: &'static [Rule<Self>] =
+        &[Rule { name: LISTED, check: listed }, Rule { name: RESERVED, check: reserved }];
+    const STEP_RULES: &'static [StepRule<Self>] = &[
+        StepRule { name: TOKEN_NEEDED, check: token_needed },
+        StepRule { name: OWN_JOB, check: own_job },
+        StepRule { name: ISOLATED, check: isolated },
+        StepRule { name: ONE_KIND, check: one_kind },
+        StepRule { name: ID_NEW, check: id_new },
+        StepRule { name: CLOSED_TOLD, check: closed_told },
+    ];
+}
+
+fn listed<A: Clone + Debug + Eq + Hash>(_: &Config, directory: &Directory<A>) -> Verdict {
+    if directory.channels.is_empty() {
+        return Verdict::Idle;
+    }
+    let known = |(id, listed): (&ChannelId, &Listed<A>)| {
+        directory.named(listed.job, &listed.name) == Some(*id) && !listed.channel.tree.is_empty()
+    };
+    let names = directory.jobs.iter().map(|(_, job)| job.names.len()).fold(0, u32::saturating_add);
+    let all = directory.channels.iter().all(known) && names == directory.channels.len();
+    Verdict::from_bool(all, "a channel that no job knows, or that nobody is in")
+}
+
+fn reserved<A: Clone + Debug + Eq + Hash>(config: &Config, directory: &Directory<A>) -> Verdict {
+    if directory.jobs.is_empty() {
+        return Verdict::Idle;
+    }
+    let has = |listed: &Listed<A>| {
+        let job = directory.jobs.get(&listed.job);
+        job.is_none_or(|job| listed.channel.tree.len() <= job.limits.members_max)
+    };
+    let within = directory.jobs.iter().all(|(_, job)| job.names.len() <= job.limits.channels_max)
+        && directory.channels.iter().all(|(_, listed)| has(listed));
+    let room = directory.reserved() <= config.members_max && directory.jobs.len() <= config.jobs_max;
+    Verdict::from_bool(within && room, "jobs may have more than there is")
+}
+
+/// Who was accepted in this step, and into which channel.
+fn accepted<A>(effects: &[Effect<A>]) -> Option<ChannelId> {
+    effects.iter().find_map(|effect| match effect {
+        Effect::Channel { channel, effect: controller::Effect::Accept { .. } } => Some(*channel),
+        Effect::Channel { .. }
+        | Effect::Opened(_)
+        | Effect::Closed(_)
+        | Effect::Refuse { .. }
+        | Effect::Reject(_) => None,
+    })
+}
+
+fn token_needed<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Directory<A>>) -> Verdict {
+    let Event::Join(join) = step.event else { return Verdict::Idle };
+    let admitted = step.before.admits(join.credential).is_ok();
+    match accepted(step.effects) {
+        None if admitted => Verdict::Idle,
+        None => Verdict::from_bool(step.before == step.after, "a join without the token changed something"),
+        Some(_) => Verdict::from_bool(admitted, "somebody joined without the job's token"),
+    }
+}
+
+fn own_job<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Directory<A>>) -> Verdict {
+    let (credential, channel): (Credential, _) = match step.event {
+        Event::Join(join) => (join.credential, accepted(step.effects)),
+        Event::From { credential, channel, .. } => (*credential, Some(*channel)),
+        Event::Open { .. }
+        | Event::Close { .. }
+        | Event::Suspected { .. }
+        | Event::Expiring { .. }
+        | Event::Reshape { .. }
+        | Event::Timer { .. } => return Verdict::Idle,
+    };
+    let known = channel.and_then(|id| step.before.channels.get(&id).or_else(|| step.after.channels.get(&id)));
+    let Some(known) = known else { return Verdict::Idle };
+    if known.job == credential.job && step.before.admits(credential).is_ok() {
+        return Verdict::Idle;
+    }
+    let silent = step.effects.iter().all(|effect| matches!(effect, Effect::Reject(_)));
+    Verdict::from_bool(
+        silent && step.before == step.after,
+        "one of another job, or of none, has a say in a channel",
+    )
+}
+
+/// The one channel that an event names.
+fn named<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Directory<A>>) -> Option<ChannelId> {
+    match step.event {
+        Event::Open { .. } | Event::Close { .. } => None,
+        Event::Join(join) => {
+            let id = |directory: &Directory<A>| directory.named(join.credential.job, &join.name);
+            id(step.before).or_else(|| id(step.after))
+        }
+        Event::From { channel, .. }
+        | Event::Suspected { channel, .. }
+        | Event::Expiring { channel, .. }
+        | Event::Reshape { channel, .. }
+        | Event::Timer { channel, .. } => Some(*channel),
+    }
+}
+
+fn isolated<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Directory<A>>) -> Verdict {
+    let (before, after) = (&step.before.channels, &step.after.channels);
+    let named = named(step);
+    let closes = |of: JobId| matches!(step.event, Event::Close { job, .. } if *job == of);
+    let concerned = |id: &ChannelId, listed: &Listed<A>| named == Some(*id) || closes(listed.job);
+    let mut verdict = Verdict::Idle;
+    for (id, listed) in before.iter().filter(|(id, listed)| !concerned(id, listed)) {
+        if after.get(id) != Some(listed) {
+            return Verdict::Broken("an event in one channel changed another one");
+        }
+        verdict = Verdict::Holds;
+    }
+    if after.iter().any(|(id, listed)| !before.contains(id) && !concerned(id, listed)) {
+        return Verdict::Broken("a channel began that nobody asked for");
+    }
+    verdict
+}
+
+fn one_kind<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Directory<A>>) -> Verdict {
+    let Event::Join(join) = step.event else { return Verdict::Idle };
+    let known = step.before.named(join.credential.job, &join.name);
+    let known = known.and_then(|id| step.before.channels.get(&id).map(|listed| (id, listed.kind)));
+    let Some((id, kind)) = known else { return Verdict::Idle };
+    let now = step.after.channels.get(&id).map(|listed| listed.kind);
+    let let_in = accepted(step.effects).is_some() && join.kind != kind;
+    Verdict::from_bool(!let_in && now == Some(kind), "a channel is used for something else than it began for")
+}
+
+fn id_new<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Directory<A>>) -> Verdict {
+    let mut verdict = Verdict::Idle;
+    for (id, _) in step.after.channels.iter().filter(|(id, _)| !step.before.channels.contains(id)) {
+        if id.0 <= step.before.stamp || step.after.stamp < id.0 {
+            return Verdict::Broken("a channel has an id that was given before");
+        }
+        verdict = Verdict::Holds;
+    }
+    verdict
+}
+
+fn closed_told<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Directory<A>>) -> Verdict {
+    let Event::Close { job, .. } = step.event else { return Verdict::Idle };
+    let told = |channel: ChannelId, to: MemberId| {
+        let effect = controller::Effect::Send { to, message: ToMember::Fenced };
+        step.effects.contains(&Effect::Channel { channel, effect })
+    };
+    let mut verdict = Verdict::Idle;
+    for (id, listed) in step.before.channels.iter().filter(|(_, listed)| listed.job == *job) {
+        if !listed.channel.tree.members().all(|member| told(*id, member)) {
+            return Verdict::Broken("a job was closed and a member of it is not told");
+        }
+        verdict = Verdict::Holds;
+    }
+    verdict
+}
