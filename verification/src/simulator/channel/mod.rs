@@ -30,8 +30,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use cirrus_core::bug::Bugs;
-use cirrus_core::member;
 use cirrus_core::rule::RuleName;
+use cirrus_core::{controller, member};
 
 use crate::tally::{Broken, Part, Tally};
 use crate::zip::{Fault, rules};
@@ -126,13 +126,15 @@ pub const CANNOT_ARISE: &[(RuleName, &str)] = &[
     (rules::COMBINED_ONCE.name, BROADCASTS),
     (rules::COMPLETE.name, BROADCASTS),
     (rules::ORDERED.name, BROADCASTS),
+    (controller::rules::ROLL_EXACT, BROADCASTS),
+    (controller::rules::MISSED_ANSWERED, BROADCASTS),
     (
         member::rules::DEPARTED_UNHEARD,
         "a sender must call the root after its death was told to the root and before it \
      hears of it itself, which one channel in a thousand sees; the worlds see it",
     ),
 ];
-const BROADCASTS: &str = "members broadcast here, they do not reduce";
+const BROADCASTS: &str = "members broadcast here, they do not reduce or shuffle";
 
 /// Something that must not be.
 #[derive(Clone, Debug)]
