@@ -188,6 +188,20 @@ pub enum Bug {
     OwnValueLast,
     /// The root seals a result that lacks members.
     SealedWithoutSome,
+    /// The controller does not tell a new root who had departed before.
+    DepartedForgotten,
+    /// A root does not name who has departed.
+    DepartedUnnamed,
+    /// A root seals a strict round without one who was counted.
+    StrictSealed,
+    /// A root lets the controller forget who departed before all have the round that names them.
+    NotedTooEarly,
+    /// A root names those again whom a round has named.
+    NamedAgain,
+    /// A member does not tell its application who is missing from a result.
+    MissingUntold,
+    /// A call that comes after its round is taken for the next one.
+    LateCallKept,
 }
 
 /// Which seeded bug is on: at most one.

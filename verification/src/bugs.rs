@@ -124,6 +124,13 @@ pub const ALL: &[Seeded] = &[
     seeded(Bug::AttemptsMixed, zip::COMBINED_ONCE.name, "sum-chain"),
     seeded(Bug::OwnValueLast, zip::ORDERED.name, "sum-calm"),
     seeded(Bug::SealedWithoutSome, zip::COMPLETE.name, "sum-calm"),
+    seeded(Bug::DepartedForgotten, zip::NAMED.name, "sum-crash"),
+    seeded(Bug::DepartedUnnamed, zip::NAMED.name, "sum-crash"),
+    seeded(Bug::StrictSealed, zip::STRICT.name, "sum-strict"),
+    seeded(Bug::NotedTooEarly, zip::NAMED.name, "sum-leave"),
+    seeded(Bug::NamedAgain, zip::NAMED.name, "sum-strict"),
+    seeded(Bug::MissingUntold, zip::TOLD.name, "sum-crash"),
+    seeded(Bug::LateCallKept, zip::CALLED.name, "sum-mismatch"),
     seeded(Bug::ResubmitsEarly, member::rules::OFFERED_NEW, "zip-inner"),
 ];
 

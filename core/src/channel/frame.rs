@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::Census;
+use super::{Census, Seal};
 use crate::ids::{MemberId, Round, Sequence, Stamp, Term};
 
 /// A round, for ever: the number alone may be given again by a root that did not know of it.
@@ -24,7 +24,7 @@ pub struct Origin {
 }
 
 /// What is known of a round before its bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Head {
     /// Which round.
     pub id: RoundId,
@@ -32,8 +32,8 @@ pub struct Head {
     pub cut: Stamp,
     /// Whose it is; `None` for a reduce, and for a round of which nothing but its number was left.
     pub origin: Option<Origin>,
-    /// Whose values are in it, if it is a reduce's result.
-    pub sealed: Option<Census>,
+    /// What has become of it, if it is a reduce.
+    pub sealed: Option<Seal>,
 }
 
 /// A part of a round's payload.

@@ -13,6 +13,7 @@
 mod census;
 mod frame;
 mod roll;
+mod seal;
 
 use alloc::vec::Vec;
 
@@ -24,6 +25,7 @@ pub use frame::{
     Chunk, Contribution, Frame, Head, Origin, Piece, Report, Resume, RoundId, Spoil, Submit, Sync, Try,
 };
 pub use roll::{Present, Role, Roll};
+pub use seal::{Failure, Missing, Seal};
 
 /// Who is counted: the members whose stamp is not above a bound, and what they add up to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,7 +43,8 @@ pub struct Roster {
     pub term: Term,
     /// All the living.
     pub all: Cut,
-    /// Who has departed since the root last took note, and in which version.
+    /// Who has departed since a root last took note, and in which version. In a channel of reduces these may be
+    /// departures from before this reign: of them only the names are new to the root, it never counted them.
     pub departed: Vec<(AssignmentVersion, MemberId)>,
 }
 
@@ -103,7 +106,7 @@ pub enum ToController {
     Answer(ProbeId),
     /// It wants to leave, and is done with everything it had begun.
     Leave,
-    /// A root has taken note of who had departed by this version.
+    /// A root has taken note of who had departed by this version; in a reduce, has named them in a round.
     Noted(AssignmentVersion),
     /// It wants to know who is in the channel.
     CallRoll,

@@ -15,6 +15,7 @@
 //!      |                  | Assign --------------------------> at most F+3, and the root
 //! ```
 
+mod departed;
 mod roll;
 pub mod rules;
 
@@ -35,6 +36,8 @@ pub struct Config {
     pub members_max: u32,
     /// How long a probed member may take to answer.
     pub probe: Millis,
+    /// How many departures from before its reign a new root is told of: as many as a reduce may name, else none.
+    pub departed_max: u32,
     /// How many of the last places are looked at for a member that is good for a place with children.
     pub scan: u32,
     /// How long after each step of a change of fan-out the next one follows.
@@ -170,7 +173,7 @@ pub struct Channel<A> {
     pub reign: Option<Reign>,
     /// All members.
     pub all: Cut,
-    /// Who has departed in this term and since when, until the root has taken note.
+    /// Who has departed and since when, until a root has taken note: in this term all, of earlier ones the latest.
     pub departed: Vec<(AssignmentVersion, MemberId)>,
 }
 
@@ -469,8 +472,8 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
                 Some(reign) if config.bugs.has(Bug::TermKept) => reign.term,
                 _ => Term(version.0),
             };
+            self.keep_departed(config, version, departed);
             self.reign = Some(Reign { root, term });
-            self.departed.clear();
         }
         if config.bugs.has(Bug::NeighbourNotTold) {
             told.pop();

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::bug::Bugs;
-use crate::channel::{Frame, Head, Submit, ToController, ToMember, Try};
+use crate::channel::{Failure, Frame, Head, Missing, Submit, ToController, ToMember, Try};
 use crate::ids::{LinkId, MemberId, Millis, Round, Sequence, Term};
 
 /// What a channel is for. One name is one kind.
@@ -27,8 +27,12 @@ pub struct Config {
     /// Senders of whom a root keeps note in its term. With fewer than there are members, some may wait for ever.
     pub senders_max: u32,
     /// How many attempts at a reduce may come to nothing, because somebody died or a link broke in the midst of them,
-    /// before it is aborted.
+    /// before it fails.
     pub attempts_max: u32,
+    /// A reduce fails if one who was counted departs before it is sealed; else the result is sealed without it.
+    pub strict: bool,
+    /// How many of those who are missing a reduce may name.
+    pub missing_max: u32,
     /// How long a link may take to come about before it is reported.
     pub attach: Millis,
     /// The pause before a link is made again.
@@ -177,7 +181,7 @@ pub enum Effect<A, P> {
         /// Which.
         round: Round,
         /// What became of it.
-        outcome: Outcome,
+        outcome: Reduction,
     },
     /// To the application: its call cannot be taken, and nothing has changed.
     Refused(Refusal),
@@ -202,6 +206,20 @@ pub enum Outcome {
     Sealed(Round),
     /// Nobody has it, or will have it.
     Aborted,
+    /// The member's time ended before it knew.
+    Indeterminate,
+}
+
+/// What became of a reduce, for a member that gave a value to it. But for `Late` and `Indeterminate` it is the same for
+/// all.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Reduction {
+    /// There is a result with this member's value in it, and these are missing from it.
+    Sealed(Missing),
+    /// There is none, for this reason; and these had departed before.
+    Failed(Failure, Missing),
+    /// The round was over before this member gave its value, which is in no result.
+    Late,
     /// The member's time ended before it knew.
     Indeterminate,
 }

@@ -30,7 +30,7 @@ use crate::ids::{AssignmentVersion, LinkId, MemberId};
 use crate::machine::{Effects, Machine};
 
 use broadcast::{Broadcast, Env};
-pub use event::{Config, Effect, End, Event, Kind, Outcome, Refusal, Timer};
+pub use event::{Config, Effect, End, Event, Kind, Outcome, Reduction, Refusal, Timer};
 pub use links::{Downlink, Line, Links, Uplink};
 use reduce::Reduce;
 
@@ -219,9 +219,14 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
             }
         }
         let version = assign.version;
-        self.rounds(config, out, |it, env, out| match assign.roster {
-            Some(roster) => it.reign(env, version, roster, out),
-            None => it.abdicate(),
+        self.values(config, out, |it, rounds, env, out| {
+            if config.kind == Kind::Reduce {
+                it.roster(env, rounds, assign.roster.as_ref(), out);
+            }
+            match assign.roster {
+                Some(roster) => rounds.reign(env, version, roster, out),
+                None => rounds.abdicate(),
+            }
         });
     }
 
@@ -372,7 +377,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
         let refusal = match self.phase {
             Phase::Seated if config.kind != Kind::Reduce => Some(Refusal::WrongKind),
             Phase::Seated if pieces.is_empty() => Some(Refusal::Empty),
-            Phase::Seated if !self.reduce.call(config.window, pieces) => Some(Refusal::Busy),
+            Phase::Seated if !self.reduce.call(config.window, pieces, out) => Some(Refusal::Busy),
             Phase::Seated => None,
             Phase::Joining | Phase::Draining | Phase::Leaving | Phase::Ended(_) => Some(Refusal::NotSeated),
         };

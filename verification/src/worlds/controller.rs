@@ -38,7 +38,8 @@ pub(crate) fn pool(bugs: Bugs) -> Pool<Channel<Address>> {
         }
         events.extend(stamps.map(|stamp| Event::Timer(Timer::Probe(member, ProbeId(stamp)))));
     }
-    let config = Config { members_max: 4, probe: Millis(1000), scan: 4, reshape: Millis(10), bugs };
+    let config =
+        Config { members_max: 4, probe: Millis(1000), scan: 4, departed_max: 0, reshape: Millis(10), bugs };
     let far = |channel: &Channel<Address>| {
         let drawn = u32::MAX - channel.tree.stamps_left();
         drawn > STAMPS

@@ -66,8 +66,14 @@ fn hello() -> ToController {
 }
 
 fn config(bugs: Bugs) -> Config {
-    let channel =
-        controller::Config { members_max: 8, probe: Millis(1000), scan: 4, reshape: Millis(10), bugs };
+    let channel = controller::Config {
+        members_max: 8,
+        probe: Millis(1000),
+        scan: 4,
+        departed_max: 0,
+        reshape: Millis(10),
+        bugs,
+    };
     Config { jobs_max: 2, members_max: 6, fan_out: FanOut(1), channel }
 }
 

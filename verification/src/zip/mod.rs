@@ -21,8 +21,8 @@ use std::sync::Arc;
 
 use cirrus_core::channel::{Frame, Head, Submit, ToController, ToMember};
 use cirrus_core::controller::{self, Channel};
-use cirrus_core::ids::{ControllerEpoch, FanOut, LinkId, MemberId, Sequence, Term};
-use cirrus_core::member::{self, Member, Outcome};
+use cirrus_core::ids::{ControllerEpoch, FanOut, LinkId, MemberId, Round, Sequence, Term};
+use cirrus_core::member::{self, Member, Outcome, Reduction};
 use cirrus_core::rule::RuleName;
 
 use crate::tally::{Broken, Tally};
@@ -146,6 +146,8 @@ pub struct Process {
     pub delivered: Vec<(Head, bool)>,
     /// What became of its broadcasts.
     pub outcomes: Vec<(Sequence, Outcome)>,
+    /// What became of its reduces.
+    pub reduced: Vec<(Round, Reduction)>,
 }
 
 /// Every timer there is.
@@ -250,7 +252,7 @@ impl Process {
     #[must_use]
     pub fn called(&self) -> usize {
         let pending = self.machine.reduce.calls.len() as usize;
-        self.outcomes.len() + pending + usize::from(self.machine.broadcast.is_sending())
+        self.outcomes.len() + self.reduced.len() + pending + usize::from(self.machine.broadcast.is_sending())
     }
 
     /// It lives, and its member's time is not over.

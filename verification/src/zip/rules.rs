@@ -1,16 +1,19 @@
 //! What only a whole channel shows: T5 between two ends, B1, B2 and M2 between members.
 
+mod reduce;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 
-use cirrus_core::channel::{Census, Head, Origin};
-use cirrus_core::ids::{MemberId, Round};
-use cirrus_core::member::{Kind, Outcome};
+use cirrus_core::channel::{Head, Origin};
+use cirrus_core::ids::Round;
+use cirrus_core::member::Outcome;
 use cirrus_core::rule::{RuleName, Verdict};
 
 use super::{End, Mesh, Piece, Process, Setup};
+
+pub use reduce::{CALLED, COMBINED_ONCE, COMPLETE, NAMED, ORDERED, STRICT, TOLD};
 
 /// When a rule is asked, and what it says.
 #[derive(Clone, Copy, Debug)]
@@ -58,18 +61,14 @@ pub const NO_GHOSTS: Rule = rule("T5", "nobody has a link to one who is gone", C
 pub const FENCED_KNOWS: Rule =
     rule("M2", "one who is fenced knows it in the end", Check::Quiet(fenced_knows));
 
-/// Every member's value is in a result once.
-pub const COMBINED_ONCE: Rule =
-    rule("R1", "a value is combined once, and named", Check::Delivery(combined_once));
-/// Who stays is in the result.
-pub const COMPLETE: Rule = rule("R2", "who stays is in the result", Check::Delivery(complete));
-/// Values are combined in the order of a walk over the tree.
-pub const ORDERED: Rule = rule("R3", "values are combined in pre-order", Check::Delivery(ordered));
-
 /// All of them.
 pub const RULES: &[Rule] = &[
     COMBINED_ONCE,
+    CALLED,
+    NAMED,
+    TOLD,
     COMPLETE,
+    STRICT,
     ORDERED,
     EXACT,
     IN_ORDER,
@@ -110,54 +109,13 @@ fn once(_: &Setup, _: &Mesh, process: &Process, head: &Head, pieces: Option<&[Pi
     Verdict::from_bool(!again, "a broadcast was delivered twice")
 }
 
-fn combined_once(_: &Setup, mesh: &Mesh, _: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
-    let (Some(sealed), Some(pieces)) = (head.sealed, pieces) else { return Verdict::Idle };
-    for (index, piece) in (0..).zip(pieces) {
-        let mut values: Vec<_> = piece.values().map(|(address, _)| address).collect();
-        values.sort_unstable();
-        let members = values.iter().filter_map(|address| mesh.processes.get(*address as usize)?.machine.id);
-        let census = members.map(Census::of).fold(Census::default(), Census::plus);
-        values.dedup();
-        if census != sealed || values.len() != sealed.count as usize || piece.index != index {
-            return Verdict::Broken("a piece of a result holds other values than it says");
-        }
-    }
-    Verdict::Holds
-}
-
-fn complete(_: &Setup, mesh: &Mesh, _: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
-    let (Some(_), Some(pieces)) = (head.sealed, pieces) else { return Verdict::Idle };
-    let has = |member: MemberId| {
-        let address = mesh.seats.get(&member).copied();
-        pieces.iter().all(|piece| piece.values().any(|(value, _)| Some(value) == address))
-    };
-    let all = mesh.staying().filter(|(member, _)| member.stamp <= head.cut).all(|(member, _)| has(member));
-    Verdict::from_bool(all, "a member that stays is not in a result")
-}
-
-fn ordered(setup: &Setup, mesh: &Mesh, _: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
-    // Once somebody has moved, the walk is another one than when the values were combined.
-    let (Some(_), Some(pieces)) = (head.sealed, pieces.filter(|_| mesh.budget == setup.faults)) else {
-        return Verdict::Idle;
-    };
-    let mut walk = Vec::new();
-    let mut next: Vec<MemberId> = mesh.controller.tree.root().into_iter().collect();
-    while let Some(member) = next.pop() {
-        walk.extend(mesh.seats.get(&member).copied());
-        let children: Vec<MemberId> = mesh.controller.tree.children(member).map(|edge| edge.member).collect();
-        next.extend(children.into_iter().rev());
-    }
-    let same = |piece: &Piece| piece.values().map(|(address, _)| address).eq(walk.iter().copied());
-    Verdict::from_bool(pieces.iter().all(same), "values were combined in another order than that of a walk")
-}
-
 /// What the members that stay have delivered, by round.
-fn delivered(mesh: &Mesh) -> Result<BTreeMap<Round, (Head, bool)>, &'static str> {
-    let mut rounds: BTreeMap<Round, (Head, bool)> = BTreeMap::new();
+fn delivered(mesh: &Mesh) -> Result<BTreeMap<Round, (&Head, bool)>, &'static str> {
+    let mut rounds: BTreeMap<Round, (&Head, bool)> = BTreeMap::new();
     for (_, process) in mesh.staying() {
         for (head, whole) in &process.delivered {
-            let (other, same) = rounds.entry(head.id.round).or_insert((*head, *whole));
-            if (*other, *same) != (*head, *whole) {
+            let (other, same) = rounds.entry(head.id.round).or_insert((head, *whole));
+            if (&**other, *same) != (head, *whole) {
                 return Err("two members that stay delivered different rounds under one number");
             }
         }
@@ -188,7 +146,7 @@ fn all_have(_: &Setup, mesh: &Mesh) -> Verdict {
     verdict
 }
 
-fn answered(setup: &Setup, mesh: &Mesh) -> Verdict {
+fn answered(_: &Setup, mesh: &Mesh) -> Verdict {
     let Ok(rounds) = delivered(mesh) else { return Verdict::Idle };
     let mut verdict = Verdict::Idle;
     for (member, process) in mesh.staying() {
@@ -196,9 +154,6 @@ fn answered(setup: &Setup, mesh: &Mesh) -> Verdict {
             let origin = Some(Origin { member, sequence: *sequence });
             let mut whole = rounds.values().filter(|(head, whole)| *whole && head.origin == origin);
             let kept = match outcome {
-                Outcome::Sealed(round) if setup.member.kind == Kind::Reduce => {
-                    rounds.get(round).is_some_and(|(head, whole)| *whole && head.sealed.is_some())
-                }
                 Outcome::Sealed(round) => whole.next().is_some_and(|(head, _)| head.id.round == *round),
                 Outcome::Aborted => whole.next().is_none(),
                 Outcome::Indeterminate => continue,

@@ -241,6 +241,7 @@ impl Run<'_, '_> {
             direct: None,
             delivered: Vec::new(),
             outcomes: Vec::new(),
+            reduced: Vec::new(),
         }));
         let call = CallId(address.into());
         self.todo.push_back(Inner::Controller(controller::Event::Join { call, address, role: Role::Both }));
@@ -359,10 +360,9 @@ impl Run<'_, '_> {
                 let value = combine(inputs);
                 self.to(address, member::Event::Combined { term, at, index, value });
             }
-            member::Effect::Reduced { outcome, .. } => {
+            member::Effect::Reduced { round, outcome } => {
                 if let Some(process) = self.process(address) {
-                    let sequence = Sequence(u32::try_from(process.outcomes.len() + 1).unwrap_or(u32::MAX));
-                    process.outcomes.push((sequence, outcome));
+                    process.reduced.push((round, outcome));
                 }
             }
             member::Effect::Refused(_) => {}

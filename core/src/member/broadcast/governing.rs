@@ -8,7 +8,9 @@ use super::super::event::{Effect, Kind, Timer};
 use super::{Broadcast, Ending, Env, Held, after, count};
 use crate::bounded::{Map, Queue};
 use crate::bug::Bug;
-use crate::channel::{Census, Cut, Head, Origin, Report, Roster, RoundId, Submit, Sync, ToController, Try};
+use crate::channel::{
+    Census, Cut, Head, Origin, Report, Roster, RoundId, Seal, Submit, Sync, ToController, Try,
+};
 use crate::ids::{AssignmentVersion, MemberId, Round, Sequence, Term};
 use crate::machine::Effects;
 
@@ -103,7 +105,8 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         let Some(reign) = &mut self.reign else { return };
         reign.version = version;
         reign.next = (roster.all.until > reign.cut.until).then_some(roster.all);
-        if !roster.departed.is_empty() {
+        // Of a reduce they are noted when they are named.
+        if !roster.departed.is_empty() && env.config.kind == Kind::Broadcast {
             out.push(Effect::ToController(ToController::Noted(version)));
         }
         for member in fresh {
@@ -216,14 +219,13 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         under_way < env.config.window.into() || env.config.bugs.has(Bug::WindowIgnored)
     }
 
-    /// Begins the round of a reduce with its result, or aborts it if there is none.
-    pub(in super::super) fn seal(&mut self, round: Round, pieces: Vec<P>) {
+    /// Begins the round of a reduce with its result, or as void if there is none.
+    pub(in super::super) fn seal(&mut self, round: Round, pieces: Vec<P>, seal: Seal) {
         let (term, cut) = (self.term(), self.cut());
         let Some(reign) = &mut self.reign else { return };
         reign.started = round;
-        let end = if pieces.is_empty() { Ending::Void } else { Ending::Whole };
-        let sealed = (end == Ending::Whole).then_some(reign.cut.census);
-        let head = Head { id: RoundId { term, round }, cut, origin: None, sealed };
+        let end = if seal.failure.is_some() { Ending::Void } else { Ending::Whole };
+        let head = Head { id: RoundId { term, round }, cut, origin: None, sealed: Some(seal) };
         let _ = self.rounds.insert(u32::MAX, round, Held { head, pieces, end: Some(end) }); // The window is the limit.
     }
 

@@ -426,7 +426,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
             if next > position && next > floor {
                 return; // One before it is not whole.
             }
-            let head = held.head;
+            let head = held.head.clone();
             if env.me.stamp <= held.head.cut || env.config.bugs.has(Bug::OutsiderDelivers) {
                 if held.end == Some(Ending::Void) {
                     out.push(Effect::Deliver { head, pieces: None });

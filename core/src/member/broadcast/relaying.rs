@@ -153,7 +153,7 @@ fn pump<A, P: Clone>(
             None => return, // The rest is still to come.
         };
         let ended = matches!(piece, Piece::Void | Piece::Part(_, true));
-        let chunk = Chunk { term, head: held.head, index: next.index, piece };
+        let chunk = Chunk { term, head: held.head.clone(), index: next.index, piece };
         out.push(Effect::Send { link, frame: Frame::Chunk(chunk) });
         *next = if ended {
             Cursor { round: after(next.round), index: 0 }

@@ -8,7 +8,7 @@ use super::super::broadcast::{Broadcast, Env};
 use super::super::event::Effect;
 use super::{Below, Reduce};
 use crate::bug::Bug;
-use crate::channel::{Census, Contribution, Frame, Spoil, Try};
+use crate::channel::{Census, Contribution, Failure, Frame, Seal, Spoil, Try};
 use crate::ids::Term;
 use crate::machine::Effects;
 
@@ -156,16 +156,41 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
                 broadcast.hear_of(Try { attempt: self.at.attempt.saturating_add(1), ..self.at });
                 true
             }
-            Some(Spoil::Moved | Spoil::Mismatch) if room => {
-                broadcast.seal(self.at.round, Vec::new());
+            Some(Spoil::Moved) if room => {
+                self.seal(env, broadcast, Some(Failure::Churn));
+                true
+            }
+            Some(Spoil::Mismatch) if room => {
+                self.seal(env, broadcast, Some(Failure::Mismatch));
                 true
             }
             None if everybody && room => {
-                broadcast.seal(self.at.round, core::mem::take(&mut self.result));
+                self.seal(env, broadcast, None);
                 true
             }
             Some(_) => false,
             None => self.combine(env, broadcast, out),
         }
+    }
+
+    /// The root ends the round, with its result or without one.
+    fn seal<A: Clone + Debug + Eq + Hash>(
+        &mut self,
+        env: &Env<'_, A>,
+        broadcast: &mut Broadcast<A, P>,
+        failure: Option<Failure>,
+    ) {
+        let Some(reign) = &broadcast.reign else { return };
+        let missing = self.departures.missing(env);
+        let strict = env.config.strict && !env.config.bugs.has(Bug::StrictSealed);
+        let incomplete = (strict && !missing.is_empty()).then_some(Failure::Incomplete);
+        let failure = failure.or(incomplete);
+        let mut seal = Seal { census: Census::default(), missing, until: reign.version, failure };
+        let mut pieces = core::mem::take(&mut self.result);
+        match failure {
+            Some(_) => pieces.clear(),
+            None => seal.census = reign.cut.census,
+        }
+        broadcast.seal(self.at.round, pieces, seal);
     }
 }

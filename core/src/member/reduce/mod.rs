@@ -14,23 +14,33 @@
 //!     |<---- Chunk (sealed) |                        |
 //! ```
 //!
+//! A result names who is *missing*: those who were counted and have departed since the round before was sealed, the root's
+//! predecessor among them ([`Departures`]). A channel can be *strict*: then a round from which somebody is missing has no
+//! result, only the names. Either is part of the round's head ([`Seal`](crate::channel::Seal)), so that it is the same
+//! for all who see it. A round fails when it would have been sealed, so that the k-th value of a member is for the k-th
+//! round that it is in, whatever becomes of others; a value for a round that is over already (its sizes differed, or it
+//! was given up) is answered as late.
+//!
 //! Who sent something up and then lost a child, got another one or has another parent says so (`Spoiled`), and the root
 //! begins the round again as the next *attempt*. Values of an earlier attempt are never mixed with later ones, and a
 //! member's own value is lent to it until the round is sealed.
 
 mod combining;
+mod departures;
 
 use alloc::vec::Vec;
 use core::fmt::Debug;
 use core::hash::Hash;
 
-use super::broadcast::{Broadcast, Ending, Env, after};
-use super::event::{Effect, Outcome};
+use super::broadcast::{Broadcast, Env, after};
+use super::event::{Effect, Reduction};
 use crate::bounded::{Map, Queue};
 use crate::bug::{Bug, Bugs};
-use crate::channel::{Census, Contribution, Frame, Spoil, Try};
+use crate::channel::{Census, Contribution, Frame, Missing, Roster, Spoil, Try};
 use crate::ids::{LinkId, Round, Term};
 use crate::machine::Effects;
+
+pub use departures::Departures;
 
 /// What a child has sent up.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -50,6 +60,8 @@ pub struct Reduce<P> {
     pub calls: Queue<Vec<P>>,
     /// The rounds up to here are answered to the application.
     pub answered: Round,
+    /// For the last so many of them it has not called yet.
+    pub missed: u64,
     /// What the children have sent, in the newest attempt that each has sent of.
     pub below: Map<LinkId, Below<P>>,
     /// The attempt that this member is in.
@@ -68,6 +80,8 @@ pub struct Reduce<P> {
     pub result: Vec<P>,
     /// At the root: how many attempts at this round have come to nothing.
     pub failures: u32,
+    /// Whom a root has to name.
+    pub departures: Departures,
 }
 
 impl<P> Default for Reduce<P> {
@@ -75,6 +89,7 @@ impl<P> Default for Reduce<P> {
         Self {
             calls: Queue::default(),
             answered: Round(0),
+            missed: 0,
             below: Map::default(),
             at: Try::default(),
             sent: 0,
@@ -84,6 +99,7 @@ impl<P> Default for Reduce<P> {
             whole: None,
             result: Vec::new(),
             failures: 0,
+            departures: Departures::default(),
         }
     }
 }
@@ -94,9 +110,35 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
         self.sent > 0 || self.combining || self.whole.is_some()
     }
 
-    /// The application gives its next value.
-    pub(super) fn call(&mut self, window: u32, pieces: Vec<P>) -> bool {
-        self.calls.push(window, pieces).is_ok()
+    /// The application gives its next value; whether that can be taken.
+    pub(super) fn call<A>(
+        &mut self,
+        window: u32,
+        pieces: Vec<P>,
+        out: &mut impl Effects<Effect<A, P>>,
+    ) -> bool {
+        if self.missed == 0 {
+            return self.calls.push(window, pieces).is_ok();
+        }
+        // The k-th call is for the k-th round that the member is in, and this one is over.
+        self.missed = self.missed.saturating_sub(1);
+        let round = Round(self.answered.0.saturating_sub(self.missed));
+        out.push(Effect::Reduced { round, outcome: Reduction::Late });
+        true
+    }
+
+    /// The controller says that this member is the root, or that it is not.
+    pub(super) fn roster<A: Clone + Debug + Eq + Hash>(
+        &mut self,
+        env: &Env<'_, A>,
+        broadcast: &Broadcast<A, P>,
+        roster: Option<&Roster>,
+        out: &mut impl Effects<Effect<A, P>>,
+    ) {
+        match roster {
+            Some(roster) => self.departures.hear(env, broadcast, roster, out),
+            None => self.departures.forget(),
+        }
     }
 
     /// The link to the parent is another one, or was made anew: what went up may be lost.
@@ -185,6 +227,7 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
         A: Clone + Debug + Eq + Hash,
     {
         self.answer(env, broadcast, out);
+        self.departures.note(env, broadcast, out);
         // Before that it is not known whether the round is sealed already.
         if broadcast.carried().is_none_or(|carried| broadcast.position() < carried) {
             self.begin(Try::default());
@@ -237,14 +280,29 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
         let fresh =
             broadcast.rounds.iter().filter(|(round, _)| **round > self.answered && **round <= position);
         for (round, held) in fresh {
-            // A round that it was not in had no value of its own.
-            if env.me.stamp <= held.head.cut && self.calls.pop().is_some() {
-                let outcome = match held.end {
-                    Some(Ending::Whole) => Outcome::Sealed(*round),
-                    Some(Ending::Void) | None => Outcome::Aborted,
-                };
-                out.push(Effect::Reduced { round: *round, outcome });
+            let seal = held.head.sealed.as_ref();
+            if let Some(seal) = seal {
+                self.departures.name(seal.until, env.config.bugs);
             }
+            if env.me.stamp > held.head.cut {
+                continue; // A round that it is not in has no value of its own.
+            }
+            if self.calls.pop().is_none() {
+                if env.config.bugs.has(Bug::LateCallKept) {
+                    continue;
+                }
+                self.missed = self.missed.saturating_add(1);
+                continue;
+            }
+            let outcome = match seal.map(|seal| (seal.failure, seal.missing.clone())) {
+                Some((None, _)) if env.config.bugs.has(Bug::MissingUntold) => {
+                    Reduction::Sealed(Missing::default())
+                }
+                Some((None, missing)) => Reduction::Sealed(missing),
+                Some((Some(failure), missing)) => Reduction::Failed(failure, missing),
+                None => Reduction::Indeterminate, // Not a reduce's.
+            };
+            out.push(Effect::Reduced { round: *round, outcome });
         }
         self.answered = self.answered.max(position);
     }
@@ -252,7 +310,7 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
     /// The member's time is over.
     pub(super) fn end<A>(&mut self, out: &mut impl Effects<Effect<A, P>>) {
         while self.calls.pop().is_some() {
-            out.push(Effect::Reduced { round: after(self.answered), outcome: Outcome::Indeterminate });
+            out.push(Effect::Reduced { round: after(self.answered), outcome: Reduction::Indeterminate });
         }
         *self = Self { answered: self.answered, ..Self::default() };
     }

@@ -124,7 +124,11 @@ impl Report {
 /// Rules whose case does not arise in a simulated channel, or not in every campaign, and why.
 pub const CANNOT_ARISE: &[(RuleName, &str)] = &[
     (rules::COMBINED_ONCE.name, BROADCASTS),
+    (rules::CALLED.name, BROADCASTS),
+    (rules::NAMED.name, BROADCASTS),
+    (rules::TOLD.name, BROADCASTS),
     (rules::COMPLETE.name, BROADCASTS),
+    (rules::STRICT.name, BROADCASTS),
     (rules::ORDERED.name, BROADCASTS),
     (controller::rules::ROLL_EXACT, BROADCASTS),
     (controller::rules::MISSED_ANSWERED, BROADCASTS),

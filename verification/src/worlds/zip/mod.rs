@@ -25,6 +25,10 @@ struct Small {
     window: u32,
     /// Attempts at a reduce that may come to nothing.
     attempts: u32,
+    /// A reduce fails when one is missing.
+    strict: bool,
+    /// How many of the missing are named.
+    named: u32,
     faults: &'static [(Fault, u32)],
     /// Its members are in when it begins.
     warm: bool,
@@ -47,6 +51,8 @@ const SMALL: Small = Small {
     sends: &[],
     window: 1,
     attempts: 4,
+    strict: false,
+    named: 4,
     faults: &[],
     warm: true,
     prologue: |_| None,
@@ -61,6 +67,7 @@ fn system(small: &Small, bugs: Bugs) -> Zip {
         controller: controller::Config {
             members_max: 8,
             probe: Millis(1000),
+            departed_max: if small.kind == Kind::Reduce { small.named } else { 0 },
             scan: 4,
             reshape: Millis(10),
             bugs,
@@ -68,6 +75,8 @@ fn system(small: &Small, bugs: Bugs) -> Zip {
         member: member::Config {
             kind: small.kind,
             attempts_max: small.attempts,
+            strict: small.strict,
+            missing_max: small.named,
             window: small.window,
             buffer: 1,
             senders_max: 4,

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use cirrus_core::channel::{Frame, Head};
+use cirrus_core::channel::{Failure, Frame, Head, Missing};
 use cirrus_core::ids::{MemberId, Round};
-use cirrus_core::member::{self, Outcome, Phase};
+use cirrus_core::member::{self, Outcome, Phase, Reduction};
 
 use crate::system::Witness;
 use crate::zip::{Mesh, Process};
@@ -148,20 +148,24 @@ pub(super) const SUMMED_WITHOUT: Witness<Mesh> = Witness {
     seen: |mesh| {
         let without = |(head, _): &(_, bool)| {
             let head: &Head = head;
-            head.sealed.is_some_and(|census| (census.count as usize) < mesh.processes.len())
+            let seal = head.sealed.as_ref().filter(|seal| seal.failure.is_none());
+            seal.is_some_and(|seal| (seal.census.count as usize) < mesh.processes.len())
         };
         members(mesh).any(|(_, it)| it.delivered.iter().any(without))
     },
 };
 pub(super) const MISMATCHED: Witness<Mesh> = Witness {
     name: "values of different sizes have no result",
-    seen: |mesh| members(mesh).all(|(_, it)| it.delivered.iter().any(|(_, whole)| !*whole)),
+    seen: |mesh| {
+        let differ = |(_, outcome): &(_, _)| matches!(outcome, Reduction::Failed(Failure::Mismatch, _));
+        members(mesh).all(|(_, it)| it.reduced.iter().any(differ))
+    },
 };
 pub(super) const GIVEN_UP: Witness<Mesh> = Witness {
     name: "a reduce is given up, and all are told",
     seen: |mesh| {
-        let aborted = |(_, outcome): &(_, Outcome)| *outcome == Outcome::Aborted;
-        members(mesh).all(|(_, it)| it.outcomes.iter().any(aborted))
+        let churn = |(_, outcome): &(_, _)| matches!(outcome, Reduction::Failed(Failure::Churn, _));
+        members(mesh).all(|(_, it)| it.reduced.iter().any(churn))
     },
 };
 pub(super) const SEAL_CARRIED: Witness<Mesh> = Witness {
@@ -172,4 +176,36 @@ pub(super) const SEAL_CARRIED: Witness<Mesh> = Witness {
             broadcast.carried() == Some(Round(1)) && broadcast.floor() < Round(1) && broadcast.reign.is_some()
         })
     },
+};
+
+/// Whether one of those who stay was told such a thing of a reduce.
+fn any_told(mesh: &Mesh, what: fn(&Reduction) -> bool) -> bool {
+    members(mesh).any(|(_, it)| it.reduced.iter().any(|(_, outcome)| what(outcome)))
+}
+
+fn missing(outcome: &Reduction) -> Option<&Missing> {
+    match outcome {
+        Reduction::Sealed(missing) | Reduction::Failed(_, missing) => Some(missing),
+        Reduction::Late | Reduction::Indeterminate => None,
+    }
+}
+
+pub(super) const CALLED_LATE: Witness<Mesh> = Witness {
+    name: "a call comes after its round",
+    seen: |mesh| any_told(mesh, |it| *it == Reduction::Late),
+};
+pub(super) const STRICT_FAILED: Witness<Mesh> = Witness {
+    name: "a strict reduce fails, and the next one does not",
+    seen: |mesh| {
+        let failed = |it: &Reduction| matches!(it, Reduction::Failed(Failure::Incomplete, _));
+        any_told(mesh, failed) && members(mesh).all(|(_, it)| it.delivered.iter().any(|(_, whole)| *whole))
+    },
+};
+pub(super) const ROOT_NAMED: Witness<Mesh> = Witness {
+    name: "a new root names the one before it",
+    seen: |mesh| any_told(mesh, |it| missing(it).is_some_and(|it| it.departed.iter().any(|it| it.slot == 0))),
+};
+pub(super) const MORE: Witness<Mesh> = Witness {
+    name: "more are missing than may be named",
+    seen: |mesh| any_told(mesh, |it| missing(it).is_some_and(|missing| missing.more > 0)),
 };

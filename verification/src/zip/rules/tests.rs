@@ -66,8 +66,8 @@ fn a_sender_that_was_told_another_round() {
 #[test]
 fn a_round_that_comes_again() {
     breaks(IN_ORDER, |mesh| {
-        let last = *process(mesh, 1).delivered.last().unwrap();
-        process(mesh, 1).delivered.push(last);
+        let last = process(mesh, 1).delivered.last().unwrap().clone();
+        process(mesh, 1).delivered.push(last.clone());
         process(mesh, 1).delivered.push(last);
     });
 }

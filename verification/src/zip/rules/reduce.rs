@@ -1,0 +1,168 @@
+//! What only a whole channel shows of reduces: R1 to R3.
+
+use cirrus_core::channel::{Census, Head};
+use cirrus_core::ids::MemberId;
+use cirrus_core::member::Reduction;
+use cirrus_core::rule::Verdict;
+
+use super::super::{Fault, Mesh, Piece, Process, Setup};
+use super::{Check, Rule, delivered, rule};
+
+/// Every member's value is in a result once.
+pub const COMBINED_ONCE: Rule =
+    rule("R1", "a value is combined once, and named", Check::Delivery(combined_once));
+/// A member's k-th value is for the k-th round that it is in.
+pub const CALLED: Rule = rule("R1", "a value is in the round that it was given to", Check::Delivery(called));
+/// Who is missing is named.
+pub const NAMED: Rule = rule("R1", "who has departed is named", Check::Delivery(named));
+/// A member is told what all see.
+pub const TOLD: Rule = rule("R1", "what a member is told of a reduce is true", Check::Quiet(told));
+/// Who stays is in the result.
+pub const COMPLETE: Rule = rule("R2", "who stays is in the result", Check::Delivery(complete));
+/// Nobody is missing from a strict one.
+pub const STRICT: Rule = rule("R2", "a strict result lacks nobody", Check::Delivery(strict));
+/// Values are combined in the order of a walk over the tree.
+pub const ORDERED: Rule = rule("R3", "values are combined in pre-order", Check::Delivery(ordered));
+
+fn combined_once(_: &Setup, mesh: &Mesh, _: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
+    let (Some(seal), Some(pieces)) = (&head.sealed, pieces) else { return Verdict::Idle };
+    for (index, piece) in (0..).zip(pieces) {
+        let mut values: Vec<_> = piece.values().map(|(address, _)| address).collect();
+        values.sort_unstable();
+        let members = values.iter().filter_map(|address| mesh.processes.get(*address as usize)?.machine.id);
+        let census = members.map(Census::of).fold(Census::default(), Census::plus);
+        values.dedup();
+        if census != seal.census || values.len() != seal.census.count as usize || piece.index != index {
+            return Verdict::Broken("a piece of a result holds other values than it says");
+        }
+    }
+    Verdict::Holds
+}
+
+fn called(setup: &Setup, _: &Mesh, _: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
+    let (Some(_), Some(pieces)) = (&head.sealed, pieces) else { return Verdict::Idle };
+    // Those who were there from the start are in every round.
+    let first = pieces.iter().flat_map(Piece::values).filter(|(address, _)| *address < setup.members);
+    let mut verdict = Verdict::Idle;
+    for (_, sequence) in first {
+        if u64::from(sequence.0) != head.id.round.0 {
+            return Verdict::Broken("a value is in another round than the one that it was given to");
+        }
+        verdict = Verdict::Holds;
+    }
+    verdict
+}
+
+/// Whether a member's value is in a result.
+fn has(mesh: &Mesh, pieces: Option<&[Piece]>, member: MemberId) -> bool {
+    let address = mesh.seats.get(&member).copied();
+    let inside = |piece: &Piece| piece.values().any(|(value, _)| Some(value) == address);
+    pieces.is_some_and(|pieces| pieces.iter().all(inside))
+}
+
+/// Those who were counted for a round and have departed, with whether an earlier round has named them. `None` for who
+/// cannot know: one that was not in all rounds before.
+fn gone(setup: &Setup, mesh: &Mesh, process: &Process, head: &Head) -> Option<Vec<(MemberId, bool)>> {
+    let before = &process.delivered;
+    if before.first().map_or(head.id.round.0, |(first, _)| first.id.round.0) != 1 {
+        return None;
+    }
+    // Who was in the round before was counted for this one, unless it was named. In the first round all are, if nobody
+    // came meanwhile.
+    let joined = mesh.budget.get(&Fault::Join) != setup.faults.get(&Fault::Join) || setup.members == 0;
+    let until = match before.last() {
+        Some((last, _)) => last.cut,
+        None if joined => return None,
+        None => head.cut,
+    };
+    let missing = || before.iter().filter_map(|(head, _)| Some(&head.sealed.as_ref()?.missing));
+    let earlier = |member| missing().any(|missing| missing.more > 0 || missing.departed.contains(&member));
+    let gone = mesh.seats.keys().filter(|it| it.stamp <= until && !mesh.controller.tree.contains(**it));
+    Some(gone.map(|member| (*member, earlier(*member))).collect())
+}
+
+fn named(setup: &Setup, mesh: &Mesh, process: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
+    let Some(seal) = &head.sealed else { return Verdict::Idle };
+    for member in &seal.missing.departed {
+        if mesh.controller.tree.contains(*member) || has(mesh, pieces, *member) {
+            return Verdict::Broken("one is named as departed that is there, or in the result");
+        }
+    }
+    if seal.missing.departed.len() > setup.member.missing_max as usize {
+        return Verdict::Broken("a head names more than it may");
+    }
+    let Some(gone) = gone(setup, mesh, process, head) else { return Verdict::Idle };
+    // More than can be named may be forgotten with a root.
+    let many = gone.iter().filter(|(member, earlier)| !earlier && !has(mesh, pieces, *member)).count();
+    let more = seal.missing.more > 0 || many > setup.member.missing_max as usize;
+    let mut verdict = Verdict::Idle;
+    for (member, earlier) in gone {
+        let here = seal.missing.departed.contains(&member);
+        if here && earlier && !more {
+            return Verdict::Broken("one who has departed is named twice");
+        }
+        if !here && !earlier && !more && !has(mesh, pieces, member) {
+            return Verdict::Broken("one who has departed is neither in a result nor named");
+        }
+        verdict = Verdict::Holds;
+    }
+    verdict
+}
+
+fn strict(setup: &Setup, mesh: &Mesh, process: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
+    let (Some(seal), Some(_), true) = (&head.sealed, pieces, setup.member.strict) else {
+        return Verdict::Idle;
+    };
+    let gone = gone(setup, mesh, process, head).unwrap_or_default();
+    let lacks = gone.iter().any(|(member, earlier)| !earlier && !has(mesh, pieces, *member));
+    Verdict::from_bool(seal.missing.is_empty() && !lacks, "a strict reduce has a result that lacks one")
+}
+
+fn complete(_: &Setup, mesh: &Mesh, _: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
+    let (Some(_), Some(_)) = (&head.sealed, pieces) else { return Verdict::Idle };
+    let counted = mesh.staying().filter(|(member, _)| member.stamp <= head.cut);
+    let all = counted.map(|(member, _)| member).all(|member| has(mesh, pieces, member));
+    Verdict::from_bool(all, "a member that stays is not in a result")
+}
+
+fn ordered(setup: &Setup, mesh: &Mesh, _: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
+    // Once somebody has moved, the walk is another one than when the values were combined.
+    let (Some(_), Some(pieces)) = (&head.sealed, pieces.filter(|_| mesh.budget == setup.faults)) else {
+        return Verdict::Idle;
+    };
+    let mut walk = Vec::new();
+    let mut next: Vec<MemberId> = mesh.controller.tree.root().into_iter().collect();
+    while let Some(member) = next.pop() {
+        walk.extend(mesh.seats.get(&member).copied());
+        let children: Vec<MemberId> = mesh.controller.tree.children(member).map(|edge| edge.member).collect();
+        next.extend(children.into_iter().rev());
+    }
+    let same = |piece: &Piece| piece.values().map(|(address, _)| address).eq(walk.iter().copied());
+    Verdict::from_bool(pieces.iter().all(same), "values were combined in another order than that of a walk")
+}
+
+fn told(_: &Setup, mesh: &Mesh) -> Verdict {
+    let Ok(rounds) = delivered(mesh) else { return Verdict::Idle };
+    let mut verdict = Verdict::Idle;
+    for (_, process) in mesh.staying() {
+        for (round, outcome) in &process.reduced {
+            let seal = rounds.get(round).and_then(|(head, whole)| Some((head.sealed.as_ref()?, *whole)));
+            let kept = match (outcome, seal) {
+                (Reduction::Sealed(missing), Some((seal, whole))) => {
+                    whole && seal.failure.is_none() && *missing == seal.missing
+                }
+                (Reduction::Failed(failure, missing), Some((seal, whole))) => {
+                    !whole && seal.failure == Some(*failure) && *missing == seal.missing
+                }
+                (Reduction::Late, known) => known.is_some(),
+                (Reduction::Indeterminate, _) => continue,
+                (Reduction::Sealed(_) | Reduction::Failed(..), None) => false,
+            };
+            if !kept {
+                return Verdict::Broken("a member was told something else of a reduce than happened");
+            }
+            verdict = Verdict::Holds;
+        }
+    }
+    verdict
+}
