@@ -86,7 +86,7 @@ fn run(channel: &mut Channel<usize>, members: &mut [Member<usize, &'static str>]
     let channels =
         controller::Config { members_max: 8, probe: second, reshape: second, scan: 4, departed_max: 0, bugs };
     let (kind, window, buffer, senders_max, attempts_max) = (Kind::Broadcast, 4, 4, 8, 4);
-    let (strict, missing_max) = (false, 4);
+    let (strict, missing_max, deadline) = (false, 4, None);
     let (attach, redial, submission) = (second, second, second);
     let limits = member::Config {
         kind,
@@ -96,6 +96,7 @@ fn run(channel: &mut Channel<usize>, members: &mut [Member<usize, &'static str>]
         attempts_max,
         strict,
         missing_max,
+        deadline,
         attach,
         redial,
         submission,

@@ -200,6 +200,16 @@ pub enum Bug {
     NamedAgain,
     /// A member does not tell its application who is missing from a result.
     MissingUntold,
+    /// A member that was late is told that its value is in the result.
+    LateToldSealed,
+    /// A root does not name the late.
+    LateUnnamed,
+    /// A root seals a round that was cut off, however few values there are.
+    QuorumIgnored,
+    /// A value that comes in the midst of an attempt that is cut off goes into the rest of it.
+    LateMixed,
+    /// A member whose own value is lacking keeps quiet about those below.
+    BegunUntold,
     /// A call that comes after its round is taken for the next one.
     LateCallKept,
 }

@@ -130,6 +130,11 @@ pub const ALL: &[Seeded] = &[
     seeded(Bug::NotedTooEarly, zip::NAMED.name, "sum-leave"),
     seeded(Bug::NamedAgain, zip::NAMED.name, "sum-strict"),
     seeded(Bug::MissingUntold, zip::TOLD.name, "sum-crash"),
+    seeded(Bug::LateToldSealed, zip::TOLD.name, "late"),
+    seeded(Bug::LateUnnamed, zip::COMPLETE.name, "late"),
+    seeded(Bug::QuorumIgnored, zip::QUORUM.name, "late-quorum"),
+    seeded(Bug::LateMixed, zip::COMBINED_ONCE.name, "late"),
+    seeded(Bug::BegunUntold, zip::ENDS.name, "late-silent"),
     seeded(Bug::LateCallKept, zip::CALLED.name, "sum-mismatch"),
     seeded(Bug::ResubmitsEarly, member::rules::OFFERED_NEW, "zip-inner"),
 ];

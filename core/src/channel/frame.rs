@@ -65,6 +65,8 @@ pub struct Try {
     pub round: Round,
     /// Which attempt at it, from 0.
     pub attempt: u32,
+    /// The deadline has passed: everybody gives what it has now, and who has nothing is late.
+    pub cut_off: bool,
 }
 
 /// Why an attempt comes to nothing.
@@ -76,6 +78,15 @@ pub enum Spoil {
     Mismatch,
 }
 
+/// Whose values some members have combined.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Share {
+    /// Those.
+    pub census: Census,
+    /// Who is counted and had given none when it was cut off; no more than a head may name.
+    pub late: Vec<MemberId>,
+}
+
 /// A piece of what a member and those below it have, combined.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Contribution<P> {
@@ -85,10 +96,10 @@ pub struct Contribution<P> {
     pub at: Try,
     /// Which piece, from 0.
     pub index: u32,
-    /// The values; `None` if nobody there is counted.
+    /// The values; `None` if there are none, or none yet: then it only says that somebody has given one.
     pub payload: Option<P>,
     /// With the last piece: whose values these are.
-    pub whole: Option<Census>,
+    pub whole: Option<Share>,
 }
 
 /// How the term stands, from the root down to everybody. Only the newest counts.

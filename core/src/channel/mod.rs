@@ -22,7 +22,7 @@ use crate::tree::Edge;
 
 pub use census::Census;
 pub use frame::{
-    Chunk, Contribution, Frame, Head, Origin, Piece, Report, Resume, RoundId, Spoil, Submit, Sync, Try,
+    Chunk, Contribution, Frame, Head, Origin, Piece, Report, Resume, RoundId, Share, Spoil, Submit, Sync, Try,
 };
 pub use roll::{Present, Role, Roll};
 pub use seal::{Failure, Missing, Seal};

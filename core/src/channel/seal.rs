@@ -10,6 +10,8 @@ use crate::ids::{AssignmentVersion, MemberId};
 /// Who was counted and is not in a result.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Missing {
+    /// They are there, and had given no value when the deadline had passed. All of them.
+    pub late: Vec<MemberId>,
     /// They have departed since the round before was sealed: they left, or were declared dead. The latest of them, as
     /// many as a head may name.
     pub departed: Vec<MemberId>,
@@ -21,7 +23,13 @@ impl Missing {
     /// Whether everybody is in it.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.departed.is_empty() && self.more == 0
+        self.late.is_empty() && !self.lacks_departed()
+    }
+
+    /// Whether somebody has departed who was counted.
+    #[must_use]
+    pub fn lacks_departed(&self) -> bool {
+        !self.departed.is_empty() || self.more > 0
     }
 }
 

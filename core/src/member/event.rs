@@ -31,8 +31,10 @@ pub struct Config {
     pub attempts_max: u32,
     /// A reduce fails if one who was counted departs before it is sealed; else the result is sealed without it.
     pub strict: bool,
-    /// How many of those who are missing a reduce may name.
+    /// How many of those who are missing a reduce may name: of the late, and of those who have departed.
     pub missing_max: u32,
+    /// When a reduce goes on without the late; `None` if it waits for everybody.
+    pub deadline: Option<Deadline>,
     /// How long a link may take to come about before it is reported.
     pub attach: Millis,
     /// The pause before a link is made again.
@@ -41,6 +43,16 @@ pub struct Config {
     pub submission: Millis,
     /// Seeded bugs.
     pub bugs: Bugs,
+}
+
+/// Any so many by a deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Deadline {
+    /// How long after the root has heard of the first value of a round the others may come. If there are not enough by
+    /// then, as long again.
+    pub after: Millis,
+    /// How many values are enough.
+    pub quorum: u32,
 }
 
 /// What can happen to a member.
@@ -257,4 +269,6 @@ pub enum Timer {
     RedialRoot(Term),
     /// The sender should have come back by now.
     Submission(MemberId, Sequence),
+    /// All should have given their values by now.
+    RoundDeadline(Term, Round),
 }

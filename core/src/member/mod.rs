@@ -30,7 +30,7 @@ use crate::ids::{AssignmentVersion, LinkId, MemberId};
 use crate::machine::{Effects, Machine};
 
 use broadcast::{Broadcast, Env};
-pub use event::{Config, Effect, End, Event, Kind, Outcome, Reduction, Refusal, Timer};
+pub use event::{Config, Deadline, Effect, End, Event, Kind, Outcome, Reduction, Refusal, Timer};
 pub use links::{Downlink, Line, Links, Uplink};
 use reduce::Reduce;
 
@@ -111,6 +111,9 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Machine for Mem
             }
             Event::Timer(Timer::Submission(from, sequence)) => {
                 self.rounds(config, out, |it, _, _| it.submission_late(from, sequence));
+            }
+            Event::Timer(Timer::RoundDeadline(term, round)) => {
+                self.values(config, out, |it, rounds, _, _| it.overdue(rounds, term, round));
             }
         }
     }

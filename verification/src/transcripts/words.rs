@@ -219,6 +219,9 @@ impl Words<'_> {
             Timer::Member(owner, member::Timer::Redial(of)) => format!("redial {}", link(owner, of)),
             Timer::Member(owner, member::Timer::RedialRoot(_)) => format!("redial-root {owner}"),
             Timer::Member(_, member::Timer::Submission(from, _)) => format!("submission {}", self.name(from)),
+            Timer::Member(_, member::Timer::RoundDeadline(_, round)) => {
+                format!("deadline of round {}", round.0)
+            }
         }
     }
 }
@@ -274,7 +277,8 @@ fn attempt(at: Try) -> String {
 
 /// A piece of what the members below a link have combined.
 fn contribution(part: &Contribution<zip::Piece>) -> String {
-    let whose = part.whole.map(|whole| format!(", the last, of {}", many(whole.count as usize, "member")));
+    let whose = part.whole.as_ref();
+    let whose = whose.map(|whole| format!(", the last, of {}", many(whole.census.count as usize, "member")));
     format!("{}, piece {}{}", attempt(part.at), part.index, whose.unwrap_or_default())
 }
 

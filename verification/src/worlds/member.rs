@@ -3,10 +3,10 @@
 use cirrus_core::bug::Bugs;
 use cirrus_core::channel::{
     Assign, Census, Chunk, Contribution, Cut, Frame, Head, Origin, Parent, Piece as Part, ProbeId, Report,
-    Resume, Roster, RoundId, Spoil, Submit, Sync, ToMember, Try,
+    Resume, Roster, RoundId, Share, Spoil, Submit, Sync, ToMember, Try,
 };
 use cirrus_core::ids::{AssignmentVersion, LinkId, MemberId, Millis, Place, Round, Sequence, Term};
-use cirrus_core::member::{Config, Event, Kind, Member, Phase, Timer};
+use cirrus_core::member::{Config, Deadline, Event, Kind, Member, Phase, Timer};
 use cirrus_core::tree::Edge;
 
 use super::{Golden, World, ids};
@@ -126,12 +126,13 @@ fn values() -> Vec<Event<Address, Piece>> {
     let mut events = vec![Event::Reduce(vec![piece(1, 0)]), Event::Reduce(vec![piece(1, 0), piece(1, 1)])];
     let term = Term(ids::stamp(12));
     for attempt in [0, 1] {
-        let at = Try { round: Round(1), attempt };
-        for (index, whole) in [(0, None), (0, Some(Census::of(CHILD))), (1, Some(Census::of(CHILD)))] {
+        let at = Try { round: Round(1), attempt, cut_off: attempt == 1 };
+        let whole = || Some(Share { census: Census::of(CHILD), late: Vec::new() });
+        for (index, whole) in [(0, None), (0, whole()), (1, whole())] {
             let contribution = Contribution { term, at, index, payload: Some(piece(1, index)), whole };
             events.push(Event::Frame { link: link(7), frame: Frame::Contribution(contribution) });
         }
-        let nobody = Some(Census::default());
+        let nobody = Some(Share::default());
         let nothing = Contribution { term, at, index: 0, payload: None, whole: nobody };
         events.push(Event::Frame { link: link(7), frame: Frame::Contribution(nothing) });
         for why in [Spoil::Moved, Spoil::Mismatch] {
@@ -139,6 +140,7 @@ fn values() -> Vec<Event<Address, Piece>> {
         }
         events.extend([0, 1].map(|index| Event::Combined { term, at, index, value: piece(1, index) }));
     }
+    events.push(Event::Timer(Timer::RoundDeadline(term, Round(1))));
     events
 }
 
@@ -169,6 +171,7 @@ pub(crate) fn pool(kind: Kind, witnesses: &'static [Witness<Fed<Machine>>], bugs
         attempts_max: 1,
         strict: false,
         missing_max: 1,
+        deadline: Some(Deadline { after: Millis(1000), quorum: 1 }),
         window: 1,
         buffer: 1,
         senders_max: 2,
@@ -230,7 +233,7 @@ pub(super) fn worlds() -> Vec<World> {
         World {
             name: "member-sum",
             about: "a member of a reduce channel fed anything",
-            golden: Golden { unique: 113_962, depth: 40 },
+            golden: Golden { unique: 216_274, depth: 40 },
             deep: false,
             make: |bugs| Box::new(pool(Kind::Reduce, SUMS, bugs)),
         },

@@ -31,11 +31,13 @@ pub enum Fault {
     Expire,
     /// The fan-out changes.
     Reshape,
+    /// A deadline passes before all have given what they will give.
+    Hurry,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Crash,
         Self::Break,
         Self::BreakControl,
@@ -46,6 +48,7 @@ impl Fault {
         Self::Leave,
         Self::Expire,
         Self::Reshape,
+        Self::Hurry,
     ];
 
     /// In words.
@@ -62,6 +65,7 @@ impl Fault {
             Self::Leave => "leave",
             Self::Expire => "life that nears its end",
             Self::Reshape => "change of fan-out",
+            Self::Hurry => "early deadline",
         }
     }
 }
@@ -129,6 +133,7 @@ impl Action {
             Self::BreakControl(_) => Some(Fault::BreakControl),
             Self::BreakDirect(_) => Some(Fault::BreakDirect),
             Self::Hasten(Timer::Controller(_)) => Some(Fault::Suspect),
+            Self::Hasten(Timer::Member(_, member::Timer::RoundDeadline(..))) => Some(Fault::Hurry),
             Self::Hasten(Timer::Member(..)) => Some(Fault::Impatient),
             Self::Join => Some(Fault::Join),
             Self::Leave(_) => Some(Fault::Leave),
@@ -243,6 +248,11 @@ impl Mesh {
         for (address, _) in &setup.sends {
             actions.extend(self.can_send(setup, *address).then_some(Action::Send(*address)));
         }
+        // Nobody gives anything any more, and what there is is enough.
+        let waits = |timer: &&Timer| matches!(timer, Timer::Member(_, member::Timer::RoundDeadline(..)));
+        if actions.is_empty() && self.has_late(setup) {
+            actions.extend(self.timers.iter().filter(waits).map(|timer| Action::Fire(*timer)));
+        }
     }
 
     /// Whether an application has something to send and may.
@@ -252,6 +262,13 @@ impl Mesh {
         let machine = &process.machine;
         let busy = machine.broadcast.is_sending() || !machine.reduce.calls.is_empty();
         machine.phase == Phase::Seated && !busy && process.called() < planned
+    }
+
+    /// Whether some have given a value, as many as are enough by a deadline, and the others will not.
+    pub(crate) fn has_late(&self, setup: &Setup) -> bool {
+        let given = self.staying().filter(|(_, process)| !process.machine.reduce.calls.is_empty()).count();
+        let enough = setup.member.deadline.is_some_and(|deadline| given >= deadline.quorum as usize);
+        given > 0 && enough && given < self.staying().count()
     }
 
     /// Whether a timer may fire without anybody's being wronged.
@@ -265,6 +282,7 @@ impl Mesh {
                 match timer {
                     member::Timer::Redial(_) | member::Timer::RedialRoot(_) => true,
                     member::Timer::Submission(from, _) => gone(self.seats.get(&from)),
+                    member::Timer::RoundDeadline(..) => false, // It waits for applications.
                     member::Timer::Attach(link) => {
                         let links = &process.machine.links;
                         let up = links.parent.as_ref().map(|uplink| uplink.parent.edge);
@@ -318,6 +336,9 @@ impl Mesh {
                 Timer::Controller(controller::Timer::Probe(..)) => self.may(Fault::Suspect),
                 Timer::Member(address, member::Timer::Attach(_) | member::Timer::Submission(..)) => {
                     self.may(Fault::Impatient) && self.live(*address).is_some()
+                }
+                Timer::Member(address, member::Timer::RoundDeadline(..)) => {
+                    self.may(Fault::Hurry) && self.live(*address).is_some()
                 }
                 Timer::Controller(controller::Timer::Reshape)
                 | Timer::Member(_, member::Timer::Redial(_) | member::Timer::RedialRoot(_)) => false,

@@ -13,7 +13,7 @@ use cirrus_core::rule::{RuleName, Verdict};
 
 use super::{End, Mesh, Piece, Process, Setup};
 
-pub use reduce::{CALLED, COMBINED_ONCE, COMPLETE, NAMED, ORDERED, STRICT, TOLD};
+pub use reduce::{CALLED, COMBINED_ONCE, COMPLETE, NAMED, ORDERED, QUORUM, STRICT, TOLD};
 
 /// When a rule is asked, and what it says.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +68,7 @@ pub const RULES: &[Rule] = &[
     NAMED,
     TOLD,
     COMPLETE,
+    QUORUM,
     STRICT,
     ORDERED,
     EXACT,
@@ -167,12 +168,15 @@ fn answered(_: &Setup, mesh: &Mesh) -> Verdict {
     verdict
 }
 
-fn ends(_: &Setup, mesh: &Mesh) -> Verdict {
+fn ends(setup: &Setup, mesh: &Mesh) -> Verdict {
     let mut verdict = Verdict::Idle;
     if mesh.staying().all(|(_, process)| !process.machine.reduce.calls.is_empty())
         && mesh.staying().count() > 0
     {
         return Verdict::Broken("all have given a value and there is no result");
+    }
+    if mesh.has_late(setup) {
+        return Verdict::Broken("enough have given a value and there is no result");
     }
     for (_, process) in mesh.staying() {
         let broadcast = &process.machine.broadcast;

@@ -207,8 +207,8 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
     /// Others are counted now: what was combined of the open reduce counts the wrong ones.
     fn try_again(&mut self, env: &Env<'_, A>) {
         if env.config.kind == Kind::Reduce {
-            let Try { round, attempt } = self.attempt_at(after(self.position()));
-            self.hear_of(Try { round, attempt: attempt.saturating_add(1) });
+            let last = self.attempt_at(after(self.position()));
+            self.hear_of(Try { attempt: last.attempt.saturating_add(1), ..last });
         }
     }
 

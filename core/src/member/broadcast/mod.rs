@@ -174,7 +174,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
     /// The attempt at this round that the member knows of.
     pub(super) fn attempt_at(&self, round: Round) -> Try {
         let newest = self.sync.as_ref().map(|sync| sync.attempt).filter(|newest| newest.round == round);
-        newest.unwrap_or(Try { round, attempt: 0 })
+        newest.unwrap_or(Try { round, ..Try::default() })
     }
 
     /// There is this attempt.

@@ -8,7 +8,7 @@ use super::super::broadcast::{Broadcast, Env};
 use super::super::event::Effect;
 use super::{Below, Reduce};
 use crate::bug::Bug;
-use crate::channel::{Census, Contribution, Failure, Frame, Seal, Spoil, Try};
+use crate::channel::{Census, Contribution, Failure, Frame, Seal, Share, Spoil, Try};
 use crate::ids::Term;
 use crate::machine::Effects;
 
@@ -19,7 +19,7 @@ enum Inputs<P> {
     /// The values are of different sizes.
     Mismatch,
     /// These, and if it is the last piece, whose values they are.
-    Ready(Vec<P>, Option<Census>),
+    Ready(Vec<P>, Option<Share>),
 }
 
 impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
@@ -32,13 +32,16 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
         let index = self.sent as usize;
         let mut inputs = Vec::new();
         let mut ends = Vec::new();
-        let mut census = Census::default();
-        if env.me.stamp <= broadcast.cut() {
+        let mut share = Share::default();
+        let counted = env.me.stamp <= broadcast.cut();
+        if counted && !self.lends(env.config.bugs) {
+            share.late.push(env.me);
+        } else if counted {
             let Some(own) = self.calls.first() else { return Inputs::Lacking };
             // Fewer pieces than the others have: it has ended before this one.
             inputs.extend(own.get(index).cloned());
             ends.push(own.len().checked_sub(1) == Some(index));
-            census = Census::of(env.me);
+            share.census = Census::of(env.me);
         }
         let mut children: Vec<_> = env.links.children.iter().collect();
         children.sort_unstable_by_key(|(_, child)| child.nth);
@@ -51,8 +54,12 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
                 }
                 return Inputs::Lacking;
             };
-            if below.whole == Some(Census::default()) && below.pieces.is_empty() {
-                continue;
+            if let Some(whole) = &below.whole {
+                share.census = share.census.plus(whole.census);
+                share.late.extend_from_slice(&whole.late);
+                if whole.census == Census::default() && below.pieces.is_empty() {
+                    continue;
+                }
             }
             let piece = below.pieces.get(index);
             if piece.is_none() && below.whole.is_none() {
@@ -60,7 +67,6 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
             }
             inputs.extend(piece.cloned());
             ends.push(below.whole.is_some() && below.pieces.len().checked_sub(1) == Some(index));
-            census = census.plus(below.whole.unwrap_or_default());
         }
         if env.config.bugs.has(Bug::OwnValueLast) {
             inputs.reverse();
@@ -70,13 +76,15 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
             let half = gone.filter(|(_, below)| below.whole.is_none());
             inputs.extend(half.filter_map(|(_, below)| below.pieces.get(index)).cloned());
         }
+        // With more than a head may name it will not be sealed.
+        share.late.truncate(env.config.missing_max as usize);
         let Some(last) = ends.first().copied() else {
-            return Inputs::Ready(Vec::new(), Some(Census::default())); // Nobody here is counted.
+            return Inputs::Ready(Vec::new(), Some(share)); // Nobody here is counted, or all are late.
         };
         if ends.iter().any(|end| *end != last) || inputs.len() < ends.len() {
             return Inputs::Mismatch;
         }
-        Inputs::Ready(inputs, last.then_some(census))
+        Inputs::Ready(inputs, last.then_some(share))
     }
 
     /// Combines the next piece, if all of it is here, and sends it up. Whether that shows that there will be no result.
@@ -90,13 +98,13 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
             return false;
         }
         match self.inputs(env, broadcast) {
-            Inputs::Lacking => {}
+            Inputs::Lacking => self.announce(env, broadcast, out),
             Inputs::Mismatch => {
                 self.spoil(Spoil::Mismatch);
                 return true;
             }
             Inputs::Ready(inputs, whole) if inputs.is_empty() => {
-                self.whole = whole;
+                self.whole.clone_from(&whole);
                 if let Some(link) = env.links.up() {
                     let (term, at) = (broadcast.term(), self.at);
                     let contribution = Contribution { term, at, index: 0, payload: None, whole };
@@ -105,6 +113,7 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
             }
             Inputs::Ready(inputs, _) => {
                 self.combining = true;
+                self.lent = self.at.cut_off.then_some(self.lends(env.config.bugs));
                 out.push(Effect::Combine { at: self.at, term: broadcast.term(), index: self.sent, inputs });
             }
         }
@@ -128,7 +137,7 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
         // What it was made of is still here: pieces are let go when the attempt ends.
         let Inputs::Ready(_, whole) = self.inputs(env, broadcast) else { return self.spoil(Spoil::Moved) };
         self.sent = self.sent.saturating_add(1);
-        self.whole = whole;
+        self.whole.clone_from(&whole);
         if broadcast.reign.is_some() {
             self.result.push(payload);
         } else if let Some(link) = env.links.up() {
@@ -146,9 +155,11 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
         broadcast: &mut Broadcast<A, P>,
         out: &mut impl Effects<Effect<A, P>>,
     ) -> bool {
-        let Some(reign) = &broadcast.reign else { return false };
-        let everybody = self.whole == Some(reign.cut.census)
-            || self.whole.is_some() && env.config.bugs.has(Bug::SealedWithoutSome);
+        if broadcast.reign.is_none() {
+            return false;
+        }
+        self.set_deadline(env, broadcast, out);
+        let result = self.is_result(env, broadcast);
         let (room, again) = (broadcast.has_room(env), self.failures < env.config.attempts_max);
         match self.spoiled {
             Some(Spoil::Moved) if again => {
@@ -157,15 +168,21 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
                 true
             }
             Some(Spoil::Moved) if room => {
-                self.seal(env, broadcast, Some(Failure::Churn));
+                self.seal(env, broadcast, Some(Failure::Churn), out);
                 true
             }
             Some(Spoil::Mismatch) if room => {
-                self.seal(env, broadcast, Some(Failure::Mismatch));
+                self.seal(env, broadcast, Some(Failure::Mismatch), out);
                 true
             }
-            None if everybody && room => {
-                self.seal(env, broadcast, None);
+            None if result && room => {
+                self.seal(env, broadcast, None, out);
+                true
+            }
+            None if self.at.cut_off && self.whole.is_some() && !result => {
+                // There were too few.
+                let attempt = self.at.attempt.saturating_add(1);
+                broadcast.hear_of(Try { attempt, cut_off: false, ..self.at });
                 true
             }
             Some(_) => false,
@@ -179,17 +196,23 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
         env: &Env<'_, A>,
         broadcast: &mut Broadcast<A, P>,
         failure: Option<Failure>,
+        out: &mut impl Effects<Effect<A, P>>,
     ) {
+        self.clear_deadline(out);
         let Some(reign) = &broadcast.reign else { return };
-        let missing = self.departures.missing(env);
+        let Share { census, late } = self.whole.clone().unwrap_or_default();
+        let mut missing = self.departures.missing(env);
         let strict = env.config.strict && !env.config.bugs.has(Bug::StrictSealed);
-        let incomplete = (strict && !missing.is_empty()).then_some(Failure::Incomplete);
+        let incomplete = (strict && missing.lacks_departed()).then_some(Failure::Incomplete);
         let failure = failure.or(incomplete);
+        if !env.config.bugs.has(Bug::LateUnnamed) {
+            missing.late = late;
+        }
         let mut seal = Seal { census: Census::default(), missing, until: reign.version, failure };
         let mut pieces = core::mem::take(&mut self.result);
         match failure {
             Some(_) => pieces.clear(),
-            None => seal.census = reign.cut.census,
+            None => seal.census = census,
         }
         broadcast.seal(self.at.round, pieces, seal);
     }

@@ -96,7 +96,8 @@ impl Departures {
         if env.config.bugs.has(Bug::DepartedUnnamed) {
             return Missing::default();
         }
-        Missing { departed: self.unnamed.iter().map(|(_, member)| *member).collect(), more: self.more }
+        let departed = self.unnamed.iter().map(|(_, member)| *member).collect();
+        Missing { departed, more: self.more, ..Missing::default() }
     }
 
     /// A round has named the departures up to this version.

@@ -15,17 +15,17 @@
 //! ```
 //!
 //! A result names who is *missing*: those who were counted and have departed since the round before was sealed, the root's
-//! predecessor among them ([`Departures`]). A channel can be *strict*: then a round from which somebody is missing has no
-//! result, only the names. Either is part of the round's head ([`Seal`](crate::channel::Seal)), so that it is the same
-//! for all who see it. A round fails when it would have been sealed, so that the k-th value of a member is for the k-th
-//! round that it is in, whatever becomes of others; a value for a round that is over already (its sizes differed, or it
-//! was given up) is answered as late.
+//! predecessor among them (`departures`), and, in a channel with a deadline, the late (`deadline`). A channel can be
+//! *strict*: then a round from which somebody has departed has no result, only the names. All of it is in the round's head
+//! ([`Seal`](crate::channel::Seal)), so that it is the same for all who see it. The k-th value of a member is for the k-th
+//! round that it is in, whatever becomes of others; a value for a round that is over already is answered as late.
 //!
 //! Who sent something up and then lost a child, got another one or has another parent says so (`Spoiled`), and the root
 //! begins the round again as the next *attempt*. Values of an earlier attempt are never mixed with later ones, and a
 //! member's own value is lent to it until the round is sealed.
 
 mod combining;
+mod deadline;
 mod departures;
 
 use alloc::vec::Vec;
@@ -36,7 +36,7 @@ use super::broadcast::{Broadcast, Env, after};
 use super::event::{Effect, Reduction};
 use crate::bounded::{Map, Queue};
 use crate::bug::{Bug, Bugs};
-use crate::channel::{Census, Contribution, Frame, Missing, Roster, Spoil, Try};
+use crate::channel::{Contribution, Frame, Missing, Roster, Share, Spoil, Try};
 use crate::ids::{LinkId, Round, Term};
 use crate::machine::Effects;
 
@@ -50,7 +50,7 @@ pub struct Below<P> {
     /// Its pieces so far.
     pub pieces: Vec<P>,
     /// Whose values these are; `None` until the last piece.
-    pub whole: Option<Census>,
+    pub whole: Option<Share>,
 }
 
 /// A member's part in the reduces of its channel.
@@ -75,7 +75,13 @@ pub struct Reduce<P> {
     /// What the parent was told of that.
     pub told: Option<(Try, Spoil)>,
     /// All pieces have gone up, and these are whose values they are.
-    pub whole: Option<Census>,
+    pub whole: Option<Share>,
+    /// In an attempt that is cut off: whether its own value is in it. That is decided with the first piece.
+    pub lent: Option<bool>,
+    /// The parent knows that somebody here or below has given a value for this attempt.
+    pub announced: bool,
+    /// At the root: the deadline that is set.
+    pub deadline: Option<(Term, Round)>,
     /// At the root: the result so far.
     pub result: Vec<P>,
     /// At the root: how many attempts at this round have come to nothing.
@@ -97,6 +103,9 @@ impl<P> Default for Reduce<P> {
             spoiled: None,
             told: None,
             whole: None,
+            lent: None,
+            announced: false,
+            deadline: None,
             result: Vec::new(),
             failures: 0,
             departures: Departures::default(),
@@ -144,6 +153,7 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
     /// The link to the parent is another one, or was made anew: what went up may be lost.
     pub(super) fn parent_changed(&mut self, bugs: Bugs) {
         self.told = None;
+        self.announced = false;
         if self.is_begun() && !bugs.has(Bug::SpoiledUntold) {
             self.spoil(Spoil::Moved);
         }
@@ -173,6 +183,8 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
         self.combining = false;
         self.spoiled = None;
         self.whole = None;
+        self.lent = None;
+        self.announced = false;
         self.result.clear();
     }
 
@@ -295,6 +307,11 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
                 continue;
             }
             let outcome = match seal.map(|seal| (seal.failure, seal.missing.clone())) {
+                Some((_, missing))
+                    if missing.late.contains(&env.me) && !env.config.bugs.has(Bug::LateToldSealed) =>
+                {
+                    Reduction::Late
+                }
                 Some((None, _)) if env.config.bugs.has(Bug::MissingUntold) => {
                     Reduction::Sealed(Missing::default())
                 }

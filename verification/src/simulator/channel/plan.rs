@@ -175,7 +175,8 @@ fn setup(random: &mut Random, asked: &Asked, members: u32, slowest: u64) -> Setu
 
 /// Faults and broadcasts, by time; and what is sent, for the rules.
 fn incidents(random: &mut Random, asked: &Asked, plan: &Plan, setup: &mut Setup) -> Vec<Planned> {
-    let kinds: Vec<Fault> = Fault::ALL.into_iter().filter(|_| random.below(2) == 0).collect();
+    let kinds: Vec<Fault> =
+        Fault::ALL.into_iter().filter(|kind| *kind != Fault::Hurry && random.below(2) == 0).collect();
     let faults = random.between(0, FAULTS_MAX);
     // From one in two messages' time to the time that it takes to find out who is dead.
     let gap = plan.latency.1 * (1 << random.below(8)) / 2;

@@ -61,6 +61,9 @@ pub(super) fn strike(mesh: &Mesh, fault: Fault, random: &mut Random) -> Option<A
             (!known.expiring).then_some(Action::Expire(address))
         }
         Fault::Reshape => Some(Action::Reshape),
+        Fault::Hurry => {
+            wrong(mesh, random, |timer| matches!(timer, Timer::Member(_, member::Timer::RoundDeadline(..))))
+        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! Channels: a controller and a few members, with broadcasts or reduces, and faults.
 
 mod broadcast;
+mod deadline;
 mod deep;
 mod reduce;
 mod witnesses;
@@ -8,7 +9,7 @@ mod witnesses;
 use cirrus_core::bug::Bugs;
 use cirrus_core::controller;
 use cirrus_core::ids::{FanOut, Millis};
-use cirrus_core::member::{self, Kind};
+use cirrus_core::member::{self, Deadline, Kind};
 
 use super::{Golden, World};
 use crate::system::Witness;
@@ -29,6 +30,8 @@ struct Small {
     strict: bool,
     /// How many of the missing are named.
     named: u32,
+    /// A reduce has a deadline, by which so many are enough.
+    quorum: Option<u32>,
     faults: &'static [(Fault, u32)],
     /// Its members are in when it begins.
     warm: bool,
@@ -53,6 +56,7 @@ const SMALL: Small = Small {
     attempts: 4,
     strict: false,
     named: 4,
+    quorum: None,
     faults: &[],
     warm: true,
     prologue: |_| None,
@@ -77,6 +81,7 @@ fn system(small: &Small, bugs: Bugs) -> Zip {
             attempts_max: small.attempts,
             strict: small.strict,
             missing_max: small.named,
+            deadline: small.quorum.map(|quorum| Deadline { after: Millis(1000), quorum }),
             window: small.window,
             buffer: 1,
             senders_max: 4,
@@ -121,5 +126,8 @@ use world;
 
 /// The worlds of this family.
 pub(super) fn worlds() -> Vec<World> {
-    [broadcast::worlds(), reduce::worlds(), deep::worlds()].into_iter().flatten().collect()
+    [broadcast::worlds(), reduce::worlds(), deadline::worlds(), deep::worlds()]
+        .into_iter()
+        .flatten()
+        .collect()
 }

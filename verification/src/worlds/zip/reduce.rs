@@ -6,7 +6,7 @@ use super::witnesses::*;
 use super::{Golden, SMALL, Small, World, system, world};
 use crate::zip::{Action, Fault};
 
-const SUM: Small = Small {
+pub(super) const SUM: Small = Small {
     kind: Kind::Reduce,
     sends: &[(0, 2), (1, 2), (2, 2), (0, 1), (1, 1), (2, 1)],
     witnesses: &[DELIVERED],

@@ -7,7 +7,7 @@ use cirrus_core::ids::{MemberId, Round};
 use cirrus_core::member::{self, Outcome, Phase, Reduction};
 
 use crate::system::Witness;
-use crate::zip::{Mesh, Process};
+use crate::zip::{Fault, Mesh, Process};
 
 fn members(mesh: &Mesh) -> impl Iterator<Item = (MemberId, &Arc<Process>)> {
     mesh.staying()
@@ -208,4 +208,29 @@ pub(super) const ROOT_NAMED: Witness<Mesh> = Witness {
 pub(super) const MORE: Witness<Mesh> = Witness {
     name: "more are missing than may be named",
     seen: |mesh| any_told(mesh, |it| missing(it).is_some_and(|missing| missing.more > 0)),
+};
+pub(super) const LATE_NAMED: Witness<Mesh> = Witness {
+    name: "a result without one who is late",
+    seen: |mesh| any_told(mesh, |it| matches!(it, Reduction::Sealed(missing) if !missing.late.is_empty())),
+};
+pub(super) const LATE_TOLD: Witness<Mesh> = Witness {
+    name: "one who is late is told so, though others have a result",
+    seen: |mesh| any_told(mesh, |it| *it == Reduction::Late),
+};
+pub(super) const ALL_IN: Witness<Mesh> = Witness {
+    name: "a result of all in spite of a deadline",
+    seen: |mesh| any_told(mesh, |it| matches!(it, Reduction::Sealed(missing) if missing.is_empty())),
+};
+pub(super) const TOO_FEW: Witness<Mesh> = Witness {
+    name: "too few have given a value by the deadline, and the root waits on",
+    seen: |mesh| {
+        let waits = |it: &Process| it.machine.reduce.at.attempt > 1 && !it.machine.reduce.at.cut_off;
+        mesh.budget.contains_key(&Fault::Hurry) && members(mesh).any(|(_, it)| waits(it))
+    },
+};
+pub(super) const BOTH_MISSING: Witness<Mesh> = Witness {
+    name: "one has departed and another one is late",
+    seen: |mesh| {
+        any_told(mesh, |it| missing(it).is_some_and(|it| !it.late.is_empty() && !it.departed.is_empty()))
+    },
 };

@@ -19,6 +19,8 @@ pub const NAMED: Rule = rule("R1", "who has departed is named", Check::Delivery(
 pub const TOLD: Rule = rule("R1", "what a member is told of a reduce is true", Check::Quiet(told));
 /// Who stays is in the result.
 pub const COMPLETE: Rule = rule("R2", "who stays is in the result", Check::Delivery(complete));
+/// Without the late there are enough.
+pub const QUORUM: Rule = rule("R2", "a result without the late holds enough", Check::Delivery(quorum));
 /// Nobody is missing from a strict one.
 pub const STRICT: Rule = rule("R2", "a strict result lacks nobody", Check::Delivery(strict));
 /// Values are combined in the order of a walk over the tree.
@@ -101,12 +103,22 @@ fn named(setup: &Setup, mesh: &Mesh, process: &Process, head: &Head, pieces: Opt
         if here && earlier && !more {
             return Verdict::Broken("one who has departed is named twice");
         }
-        if !here && !earlier && !more && !has(mesh, pieces, member) {
+        let late = seal.missing.late.contains(&member); // It has departed since.
+        if !here && !earlier && !more && !late && !has(mesh, pieces, member) {
             return Verdict::Broken("one who has departed is neither in a result nor named");
         }
         verdict = Verdict::Holds;
     }
     verdict
+}
+
+fn quorum(setup: &Setup, _: &Mesh, _: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
+    let Some(seal) = head.sealed.as_ref().filter(|seal| !seal.missing.late.is_empty() && pieces.is_some())
+    else {
+        return Verdict::Idle;
+    };
+    let enough = setup.member.deadline.is_some_and(|deadline| seal.census.count >= deadline.quorum);
+    Verdict::from_bool(enough, "a result without the late holds fewer values than it must")
 }
 
 fn strict(setup: &Setup, mesh: &Mesh, process: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
@@ -115,19 +127,28 @@ fn strict(setup: &Setup, mesh: &Mesh, process: &Process, head: &Head, pieces: Op
     };
     let gone = gone(setup, mesh, process, head).unwrap_or_default();
     let lacks = gone.iter().any(|(member, earlier)| !earlier && !has(mesh, pieces, *member));
-    Verdict::from_bool(seal.missing.is_empty() && !lacks, "a strict reduce has a result that lacks one")
+    Verdict::from_bool(
+        !seal.missing.lacks_departed() && !lacks,
+        "a strict reduce has a result that lacks one",
+    )
 }
 
 fn complete(_: &Setup, mesh: &Mesh, _: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
-    let (Some(_), Some(_)) = (&head.sealed, pieces) else { return Verdict::Idle };
-    let counted = mesh.staying().filter(|(member, _)| member.stamp <= head.cut);
-    let all = counted.map(|(member, _)| member).all(|member| has(mesh, pieces, member));
-    Verdict::from_bool(all, "a member that stays is not in a result")
+    let (Some(seal), Some(_)) = (&head.sealed, pieces) else { return Verdict::Idle };
+    let counted = mesh.staying().map(|(member, _)| member).filter(|member| member.stamp <= head.cut);
+    // It is in it, or named as late, and not both.
+    let (named, mut counted) = (|member| seal.missing.late.contains(&member), counted);
+    let all = counted.all(|member| has(mesh, pieces, member) != named(member));
+    Verdict::from_bool(all, "a member that stays is neither in a result nor late")
 }
 
 fn ordered(setup: &Setup, mesh: &Mesh, _: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
     // Once somebody has moved, the walk is another one than when the values were combined.
-    let (Some(_), Some(pieces)) = (&head.sealed, pieces.filter(|_| mesh.budget == setup.faults)) else {
+    let calm = mesh
+        .budget
+        .iter()
+        .all(|(fault, left)| *fault == Fault::Hurry || setup.faults.get(fault) == Some(left));
+    let (Some(seal), Some(pieces)) = (&head.sealed, pieces.filter(|_| calm)) else {
         return Verdict::Idle;
     };
     let mut walk = Vec::new();
@@ -137,6 +158,9 @@ fn ordered(setup: &Setup, mesh: &Mesh, _: &Process, head: &Head, pieces: Option<
         let children: Vec<MemberId> = mesh.controller.tree.children(member).map(|edge| edge.member).collect();
         next.extend(children.into_iter().rev());
     }
+    let late = seal.missing.late.iter().filter_map(|member| mesh.seats.get(member));
+    let late: Vec<_> = late.collect();
+    walk.retain(|address| !late.contains(&address));
     let same = |piece: &Piece| piece.values().map(|(address, _)| address).eq(walk.iter().copied());
     Verdict::from_bool(pieces.iter().all(same), "values were combined in another order than that of a walk")
 }
@@ -149,7 +173,8 @@ fn told(_: &Setup, mesh: &Mesh) -> Verdict {
             let seal = rounds.get(round).and_then(|(head, whole)| Some((head.sealed.as_ref()?, *whole)));
             let kept = match (outcome, seal) {
                 (Reduction::Sealed(missing), Some((seal, whole))) => {
-                    whole && seal.failure.is_none() && *missing == seal.missing
+                    let late = process.machine.id.is_some_and(|me| missing.late.contains(&me));
+                    whole && seal.failure.is_none() && *missing == seal.missing && !late
                 }
                 (Reduction::Failed(failure, missing), Some((seal, whole))) => {
                     !whole && seal.failure == Some(*failure) && *missing == seal.missing
