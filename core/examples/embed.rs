@@ -42,7 +42,7 @@ impl Platform {
             OfMember::ToController(message) => {
                 self.to_controller.push_back(controller::Event::From { member: from, message });
             }
-            OfMember::Dial { link, address } => {
+            OfMember::Dial { link, address, .. } => {
                 println!("member {me} calls its parent, member {address}");
                 self.links.insert(link, (me, address));
                 self.send(me, ToMember::LinkUp(link));

@@ -112,6 +112,10 @@ pub enum Bug {
     MissingUnheard,
     /// Who misses one that is gone is not told so.
     GoneUntold,
+    /// Two that live and cannot reach each other are left to themselves.
+    RelayNever,
+    /// A link by relay that is reported is made anew, again and again.
+    RelayGivenAgain,
     /// One that nears its end stays above others.
     ExpiringKept,
     /// The last place's member fills a hole, whatever is known of it.

@@ -87,6 +87,8 @@ pub const ALL: &[Seeded] = &[
     seeded(Bug::RollLacksSuspects, controller::rules::ROLL_EXACT, "controller"),
     seeded(Bug::MissingUnheard, controller::rules::MISSED_ANSWERED, "controller"),
     seeded(Bug::GoneUntold, controller::rules::MISSED_ANSWERED, "controller"),
+    seeded(Bug::RelayNever, controller::rules::RELAYED, "controller-relay"),
+    seeded(Bug::RelayGivenAgain, controller::rules::RELAYED_ONCE, "controller-relay"),
     seeded(Bug::ExpiringKept, controller::rules::MOVED_DOWN, "controller"),
     seeded(Bug::FillerUnsound, controller::rules::FILLER_SOUND, "controller"),
     seeded(Bug::TokenUnseen, directory::rules::TOKEN_NEEDED, "directory"),

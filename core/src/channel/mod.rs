@@ -70,11 +70,22 @@ pub struct Parent<A> {
     pub edge: Edge,
     /// Where it listens.
     pub address: A,
+    /// It is to be called by way of a relay: the two cannot reach each other.
+    pub relay: bool,
 }
 
 /// Which probe of a member it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProbeId(pub Stamp);
+
+/// A question whether somebody is there, and its answer, which repeats it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Probe {
+    /// Which.
+    pub id: ProbeId,
+    /// The link that was reported, if that is why it is asked.
+    pub about: Option<LinkId>,
+}
 
 /// What the controller says to a member.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -84,7 +95,7 @@ pub enum ToMember<A> {
     /// You sit here.
     Assign(Assign<A>),
     /// Are you there? Answer at once.
-    Probe(ProbeId),
+    Probe(Probe),
     /// You were declared dead: what you hold of this channel binds nobody, and you may join anew.
     Fenced,
     /// You have left.
@@ -103,7 +114,7 @@ pub enum ToController {
     /// The other end of this link cannot be reached.
     Report(LinkId),
     /// It is there.
-    Answer(ProbeId),
+    Answer(Probe),
     /// It wants to leave, and is done with everything it had begun.
     Leave,
     /// A root has taken note of who had departed by this version; in a reduce, has named them in a round.

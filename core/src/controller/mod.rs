@@ -9,13 +9,14 @@
 //! ```text
 //!  neighbour          controller            accused        survivors
 //!      | Report(link) --> | Probe ------------> |               |
-//!      |                  | <------- Answer     |   it lives    |
+//!      |                  | <------- Answer     |   it lives, see `relay`
 //!      |                  |       or silence    |               |
 //!      |                  | Fenced -----------> |               |
 //!      |                  | Assign --------------------------> at most F+3, and the root
 //! ```
 
 mod departed;
+mod relay;
 mod roll;
 pub mod rules;
 
@@ -24,7 +25,7 @@ use core::fmt::Debug;
 use core::hash::Hash;
 
 use crate::bug::{Bug, Bugs};
-use crate::channel::{Assign, Census, Cut, Parent, ProbeId, Role, Roster, ToController, ToMember};
+use crate::channel::{Assign, Census, Cut, Parent, Probe, ProbeId, Role, Roster, ToController, ToMember};
 use crate::ids::{AssignmentVersion, CallId, ControllerEpoch, FanOut, LinkId, MemberId, Millis, Term};
 use crate::machine::{Effects, Machine};
 use crate::tree::Tree;
@@ -143,6 +144,8 @@ pub struct Record<A> {
     pub probe: Option<ProbeId>,
     /// It nears the end of its life.
     pub expiring: bool,
+    /// Neighbours that it reaches by relay alone; some may be neighbours no more. No more than a place can have.
+    pub relays: Vec<MemberId>,
 }
 
 impl<A> Record<A> {
@@ -227,7 +230,7 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
         let assignment = self.tree.assignment(member)?;
         let parent = assignment.parent.and_then(|edge| {
             let address = self.record(edge.member)?.address.clone();
-            Some(Parent { edge, address })
+            Some(Parent { edge, address, relay: self.is_relayed(member, edge.member) })
         });
         let reign = self.reign.filter(|reign| reign.root == member);
         let roster =
@@ -299,16 +302,14 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
                     out.push(Effect::Send { to: member, message: ToMember::Assign(assign) });
                 }
                 // It might have missed that too.
-                if let Some(probe) = self.record(member).and_then(|record| record.probe) {
-                    out.push(Effect::Send { to: member, message: ToMember::Probe(probe) });
+                if let Some(id) = self.record(member).and_then(|record| record.probe) {
+                    out.push(Effect::Send {
+                        to: member,
+                        message: ToMember::Probe(Probe { id, about: None }),
+                    });
                 }
             }
-            ToController::Report(link) => {
-                // A link that is not the member's any more was replaced meanwhile.
-                if let Some(accused) = self.other_end(member, link) {
-                    self.probe(config, accused, out);
-                }
-            }
+            ToController::Report(link) => self.reported(config, member, link, out),
             ToController::Answer(probe) => self.answered(config, member, probe, out),
             ToController::Leave => {
                 self.depart(config, member, out);
@@ -324,38 +325,27 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
         }
     }
 
-    fn other_end(&self, member: MemberId, link: LinkId) -> Option<MemberId> {
-        let parent = self.tree.parent(member).into_iter();
-        let edge = parent.chain(self.tree.children(member)).find(|edge| edge.link == link)?;
-        Some(edge.member)
-    }
-
     fn probe(&mut self, config: &Config, member: MemberId, out: &mut impl Effects<Effect<A>>) {
-        if self.record(member).is_none_or(|record| record.probe.is_some()) {
-            return; // It is gone, or is being probed.
-        }
-        let Some(probe) = self.tree.stamp().map(ProbeId) else { return };
-        if let Some(record) = self.record_mut(member) {
-            record.probe = Some(probe);
-        }
-        out.push(Effect::Send { to: member, message: ToMember::Probe(probe) });
-        out.push(Effect::SetTimer { timer: Timer::Probe(member, probe), after: config.probe });
+        self.probe_about(config, member, None, out);
     }
 
-    fn answered(
+    /// Asks a member whether it is there; about one of its links, if that was reported.
+    fn probe_about(
         &mut self,
         config: &Config,
         member: MemberId,
-        probe: ProbeId,
+        about: Option<LinkId>,
         out: &mut impl Effects<Effect<A>>,
     ) {
-        if let Some(record) = self.record_mut(member)
-            && record.probe == Some(probe)
-            && !config.bugs.has(Bug::AnswerIgnored)
-        {
-            record.probe = None;
-            out.push(Effect::ClearTimer(Timer::Probe(member, probe)));
+        if self.record(member).is_none_or(|record| record.probe.is_some()) {
+            return; // It is gone, or is being probed.
         }
+        let Some(id) = self.tree.stamp().map(ProbeId) else { return };
+        if let Some(record) = self.record_mut(member) {
+            record.probe = Some(id);
+        }
+        out.push(Effect::Send { to: member, message: ToMember::Probe(Probe { id, about }) });
+        out.push(Effect::SetTimer { timer: Timer::Probe(member, id), after: config.probe });
     }
 
     /// M3: silence is death.

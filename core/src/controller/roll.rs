@@ -9,6 +9,7 @@
 //! Neither changes who is in the channel. Nobody is told of a death that it has not asked about: whoever misses a
 //! member says so again and again, and hears it then.
 
+use alloc::vec::Vec;
 use core::fmt::Debug;
 use core::hash::Hash;
 
@@ -21,7 +22,8 @@ use crate::machine::Effects;
 impl<A> Record<A> {
     /// That of a newcomer.
     pub(super) fn new(member: MemberId, address: A, role: Role) -> Self {
-        Self { member, address, role, version: AssignmentVersion::default(), probe: None, expiring: false }
+        let version = AssignmentVersion::default();
+        Self { member, address, role, version, probe: None, expiring: false, relays: Vec::new() }
     }
 }
 

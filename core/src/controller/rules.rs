@@ -6,7 +6,7 @@ use core::hash::Hash;
 
 use super::{Channel, Config, Effect, Event, Timer};
 use crate::channel::{Census, Present, ToController, ToMember};
-use crate::ids::MemberId;
+use crate::ids::{LinkId, MemberId};
 use crate::rule::{Rule, RuleName, Ruled, Step, StepRule, Verdict};
 use crate::tree;
 
@@ -34,6 +34,10 @@ pub const MOVED_DOWN: RuleName = RuleName { promise: "T7", name: "who nears its 
 pub const FILLER_SOUND: RuleName = RuleName { promise: "T7", name: "who fills a hole is not about to go" };
 /// Only silence is death.
 pub const ONLY_SILENCE: RuleName = RuleName { promise: "M3", name: "who answers is not declared dead" };
+/// Who lives and cannot be reached directly is reached by relay.
+pub const RELAYED: RuleName = RuleName { promise: "M3", name: "two who live get a relay if they need one" };
+/// A relay is not given again.
+pub const RELAYED_ONCE: RuleName = RuleName { promise: "M3", name: "a relay is given at most once a pair" };
 /// The roll names everybody.
 pub const ROLL_EXACT: RuleName = RuleName { promise: "S1", name: "the roll is who is there" };
 /// Who is missed is probed, or gone.
@@ -53,6 +57,8 @@ impl<A: Clone + Debug + Eq + Hash + 'static> Ruled for Channel<A> {
         StepRule { name: STRANGERS_UNHEARD, check: strangers_unheard },
         StepRule { name: FENCED_TOLD, check: fenced_told },
         StepRule { name: ONLY_SILENCE, check: only_silence },
+        StepRule { name: RELAYED, check: relayed },
+        StepRule { name: RELAYED_ONCE, check: relayed_once },
         StepRule { name: MOVED_DOWN, check: moved_down },
         StepRule { name: FILLER_SOUND, check: filler_sound },
         StepRule { name: ROLL_EXACT, check: roll_exact },
@@ -204,7 +210,7 @@ fn only_silence<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Ve
     match step.event {
         Event::From { member, message: ToController::Answer(probe) } => {
             let Some(record) = step.before.record(*member) else { return Verdict::Idle };
-            if record.probe != Some(*probe) {
+            if record.probe != Some(probe.id) {
                 return Verdict::Idle;
             }
             let cleared = step.after.record(*member).is_some_and(|record| record.probe.is_none());
@@ -225,6 +231,34 @@ fn only_silence<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Ve
             Verdict::from_bool(departed(step).is_none(), "a member is gone that neither left nor was silent")
         }
     }
+}
+
+/// The link that a member was asked about and has answered for in this step, and who is at its ends.
+fn answered_for<A: Clone + Debug + Eq + Hash>(
+    step: &Step<'_, Channel<A>>,
+) -> Option<(LinkId, MemberId, MemberId)> {
+    let Event::From { member, message: ToController::Answer(probe) } = step.event else { return None };
+    let (link, record) = (probe.about?, step.before.record(*member)?);
+    let other = step.before.other_end(*member, link)?;
+    (record.probe == Some(probe.id)).then_some((link, *member, other))
+}
+
+fn relayed<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
+    let Some((link, member, other)) = answered_for(step) else { return Verdict::Idle };
+    if step.before.is_relayed(member, other) {
+        return Verdict::Idle;
+    }
+    let renewed = step.after.other_end(member, link).is_none();
+    let both = step.after.is_relayed(member, other) && step.after.is_relayed(other, member);
+    Verdict::from_bool(renewed && both, "two that live and cannot reach each other are left to themselves")
+}
+
+fn relayed_once<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
+    let Some((_, member, other)) = answered_for(step) else { return Verdict::Idle };
+    if !step.before.is_relayed(member, other) {
+        return Verdict::Idle;
+    }
+    Verdict::from_bool(step.before.tree == step.after.tree, "a link by relay was reported and given anew")
 }
 
 /// Whether one of the last places has a leaf that is good for more; not counting this member.

@@ -16,7 +16,7 @@ pub struct Config {
     pub members_max: u64,
     /// Of a new channel's tree.
     pub fan_out: FanOut,
-    /// Of all channels. Their `members_max` holds where a job allows more.
+    /// Of all channels. Their `members_max` holds where a job allows more, their `departed_max` for those that reduce.
     pub channel: controller::Config,
 }
 

@@ -284,7 +284,9 @@ impl<A: Clone + Debug + Eq + Hash> Directory<A> {
         let Some(listed) = self.channels.get_mut(&id) else { return };
         let limits = self.jobs.get(&listed.job).map(|job| job.limits.members_max);
         let members_max = config.channel.members_max.min(limits.unwrap_or_default());
-        let config = controller::Config { members_max, ..config.channel.clone() };
+        // Only a reduce names who is missing from it.
+        let departed_max = if listed.kind == Kind::Reduce { config.channel.departed_max } else { 0 };
+        let config = controller::Config { members_max, departed_max, ..config.channel.clone() };
         listed.channel.step(&config, event, &mut Tagged { channel: id, out });
         if listed.channel.tree.is_empty()
             && !config.bugs.has(Bug::EmptyChannelKept)

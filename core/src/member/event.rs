@@ -129,6 +129,8 @@ pub enum Effect<A, P> {
         link: LinkId,
         /// Where the parent listens.
         address: A,
+        /// By way of a relay, which both can reach.
+        relay: bool,
     },
     /// Say this over a link.
     Send {

@@ -25,7 +25,7 @@ use core::fmt::Debug;
 use core::hash::Hash;
 
 use crate::bug::Bug;
-use crate::channel::{Assign, Frame, ToController, ToMember};
+use crate::channel::{Assign, Frame, Parent, ToController, ToMember};
 use crate::ids::{AssignmentVersion, LinkId, MemberId};
 use crate::machine::{Effects, Machine};
 
@@ -236,7 +236,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
     fn take_parent(
         &mut self,
         config: &Config,
-        parent: Option<crate::channel::Parent<A>>,
+        parent: Option<Parent<A>>,
         out: &mut impl Effects<Effect<A, P>>,
     ) {
         let same = match (&self.links.parent, &parent) {
@@ -257,7 +257,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
         }
         self.links.parent = parent.map(|parent| {
             let (link, address) = (parent.edge.link, parent.address.clone());
-            out.push(Effect::Dial { link, address });
+            out.push(Effect::Dial { link, address, relay: parent.relay });
             out.push(Effect::SetTimer { timer: Timer::Attach(link), after: config.attach });
             Uplink { parent, line: Line::Dialling }
         });
@@ -302,7 +302,8 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
             && uplink.line == Line::Waiting
         {
             uplink.line = Line::Dialling;
-            out.push(Effect::Dial { link, address: uplink.parent.address.clone() });
+            let Parent { address, relay, .. } = uplink.parent.clone();
+            out.push(Effect::Dial { link, address, relay });
         }
     }
 

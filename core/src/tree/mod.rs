@@ -223,6 +223,19 @@ impl Tree {
         Some(())
     }
 
+    /// Gives the link between a member and its parent a new id and tells both. False if there is none, or no stamp is
+    /// left.
+    pub fn renew(&mut self, member: MemberId, out: &mut impl Effects<MemberId>) -> bool {
+        let place = self.place(member);
+        let Some((place, above)) = place.and_then(|place| Some((place, self.shape.parent(place)?))) else {
+            return false;
+        };
+        let Some(links) = self.stamps(1) else { return false };
+        self.relink(core::iter::once(place.0), links.map(LinkId), out);
+        self.tell(Some(above), out);
+        true
+    }
+
     /// Begins to change the fan-out; a target of 0 counts as 1. Nobody is told before the first step.
     ///
     /// False while another change is under way, or if the fan-out is that already. A tree without members is

@@ -23,6 +23,7 @@ enum Operation {
     Join,
     Leave(Who),
     Swap(Who, Who),
+    Renew(Who),
     Reshape(u32),
     Step,
 }
@@ -39,6 +40,7 @@ fn operation() -> impl Strategy<Value = Operation> {
         8 => Just(Operation::Join),
         5 => who().prop_map(Operation::Leave),
         4 => (who(), who()).prop_map(|(a, b)| Operation::Swap(a, b)),
+        2 => who().prop_map(Operation::Renew),
         2 => (0..6_u32).prop_map(Operation::Reshape),
         12 => Just(Operation::Step),
     ]
@@ -86,6 +88,10 @@ impl Pair {
                 let (a, b) = (self.id(a), self.id(b));
                 (self.tree.swap(a, b, &mut told), self.reference.swap(a, b))
             }
+            Operation::Renew(who) => {
+                let member = self.id(who);
+                (self.tree.renew(member, &mut told), self.reference.renew(member))
+            }
             Operation::Reshape(fan_out) => {
                 (self.tree.reshape(FanOut(fan_out)), self.reference.reshape(fan_out))
             }
@@ -96,7 +102,7 @@ impl Pair {
         assert_told(&assignments(&before), &assignments(&self.tree), &told);
         let fan_out = usize::try_from(self.tree.fan_out().max(before.fan_out()).0).expect("small");
         let most = match operation {
-            Operation::Join => 2,
+            Operation::Join | Operation::Renew(_) => 2,
             Operation::Leave(_) => fan_out + 3,
             Operation::Swap(..) => 2 * fan_out + 4,
             Operation::Reshape(_) => 0,

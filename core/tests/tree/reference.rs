@@ -93,6 +93,13 @@ impl Reference {
         a != b
     }
 
+    /// The link above a member is to be another one.
+    pub(crate) fn renew(&mut self, member: MemberId) -> bool {
+        let above = self.find(member).and_then(|place| self.parents()[place]);
+        let Some(parent) = above.map(|above| self.members[above]) else { return false };
+        self.links.remove(&(parent, member)).is_some()
+    }
+
     pub(crate) fn reshape(&mut self, to: u32) -> bool {
         let to = to.max(1) as usize;
         if self.change.is_some() || to == self.fan_out {

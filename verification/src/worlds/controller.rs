@@ -1,7 +1,7 @@
 //! A channel's controller alone, fed anything.
 
 use cirrus_core::bug::Bugs;
-use cirrus_core::channel::{ProbeId, Role, ToController};
+use cirrus_core::channel::{Probe, ProbeId, Role, ToController};
 use cirrus_core::controller::{Channel, Config, Event, Timer};
 use cirrus_core::ids::{AssignmentVersion, CallId, FanOut, LinkId, MemberId, Millis};
 
@@ -34,7 +34,7 @@ pub(crate) fn pool(bugs: Bugs) -> Pool<Channel<Address>> {
         }
         for stamp in stamps {
             say(ToController::Report(LinkId(stamp)));
-            say(ToController::Answer(ProbeId(stamp)));
+            say(ToController::Answer(Probe { id: ProbeId(stamp), about: None }));
         }
         events.extend(stamps.map(|stamp| Event::Timer(Timer::Probe(member, ProbeId(stamp)))));
     }
@@ -70,13 +70,71 @@ const WITNESSES: &[Witness<Fed<Channel<Address>>>] = &[
     Witness { name: "the fan-out changes", seen: |fed| fed.machine.tree.reshapes_to().is_some() },
 ];
 
+/// Three members whose links are reported, whose answers say about which link, or about another one, and who may go.
+fn reported(bugs: Bugs) -> Pool<Channel<Address>> {
+    let join = || Event::Join { call: CallId(0), address: 0, role: Role::Both };
+    let members = [(1, 0), (3, 1), (6, 2)];
+    let members = members.map(|(serial, slot)| MemberId { stamp: ids::stamp(serial), slot });
+    let links = [4, 7].map(|serial| LinkId(ids::stamp(serial)));
+    let mut events = vec![join()];
+    for member in members {
+        events.push(Event::Suspected(member));
+        let mut say = |message| events.push(Event::From { member, message });
+        say(ToController::Leave);
+        say(ToController::Hello(AssignmentVersion::default()));
+        for link in links {
+            say(ToController::Report(link));
+            for probe in [9, 10, 12] {
+                let id = ProbeId(ids::stamp(probe));
+                say(ToController::Answer(Probe { id, about: Some(link) }));
+            }
+        }
+        // The link that comes of the first relay is reported as well.
+        let again = LinkId(ids::stamp(10));
+        say(ToController::Report(again));
+        say(ToController::Answer(Probe { id: ProbeId(ids::stamp(12)), about: Some(again) }));
+    }
+    let first = (0..3).map(|_| join()).collect();
+    Pool { events, first, witnesses: REPORTED, ..pool(bugs) }
+}
+
+const REPORTED: &[Witness<Fed<Channel<Address>>>] = &[
+    Witness {
+        name: "two links go by relay",
+        seen: |fed| {
+            let relayed = |member| {
+                let above = fed.machine.tree.parent(member);
+                above.is_some_and(|edge| fed.machine.is_relayed(member, edge.member))
+            };
+            fed.machine.tree.members().filter(|member| relayed(*member)).count() == 2
+        },
+    },
+    Witness {
+        name: "a member that is reached by relay is probed",
+        seen: |fed| {
+            let mut records = fed.machine.records.iter().flatten();
+            records.any(|record| record.probe.is_some() && !record.relays.is_empty())
+        },
+    },
+];
+
 /// The worlds of this family.
 pub(super) fn worlds() -> Vec<World> {
-    vec![World {
-        name: "controller",
-        about: "a channel's controller fed anything",
-        golden: Golden { unique: 210_844, depth: 19 },
+    let reported = World {
+        name: "controller-relay",
+        about: "links are reported whose ends both live",
+        golden: Golden { unique: 13_290, depth: 13 },
         deep: false,
-        make: |bugs| Box::new(pool(bugs)),
-    }]
+        make: |bugs| Box::new(reported(bugs)),
+    };
+    vec![
+        reported,
+        World {
+            name: "controller",
+            about: "a channel's controller fed anything",
+            golden: Golden { unique: 210_844, depth: 19 },
+            deep: false,
+            make: |bugs| Box::new(pool(bugs)),
+        },
+    ]
 }

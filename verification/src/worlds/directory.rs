@@ -1,7 +1,7 @@
 //! Many channels of many jobs, fed anything.
 
 use cirrus_core::bug::Bugs;
-use cirrus_core::channel::{ProbeId, Role, ToController};
+use cirrus_core::channel::{Probe, ProbeId, Role, ToController};
 use cirrus_core::controller::{self, Timer};
 use cirrus_core::directory::{ChannelName, Config, Credential, Directory, Event, Join, Limits, Token};
 use cirrus_core::ids::{
@@ -134,8 +134,9 @@ fn four(bugs: Bugs) -> Pool<Lists> {
         events.push(join(shown(job), name, kind));
         let (here, there) = (says(job, id, one), says(if job == ONE { TWO } else { ONE }, id, one));
         let probe = ProbeId(ids::stamp(3));
-        events.extend([here(ToController::Leave), here(ToController::Answer(probe)), here(hello())]);
-        events.extend([there(ToController::Leave), there(ToController::Answer(probe))]);
+        let answer = ToController::Answer(Probe { id: probe, about: None });
+        events.extend([here(ToController::Leave), here(answer), here(hello())]);
+        events.extend([there(ToController::Leave), there(answer)]);
         events.push(Event::Suspected { channel: id, member: one });
         events.push(Event::Timer { channel: id, timer: Timer::Probe(one, probe) });
     }

@@ -2,7 +2,7 @@
 
 use cirrus_core::bug::Bugs;
 use cirrus_core::channel::{
-    Assign, Census, Chunk, Contribution, Cut, Frame, Head, Origin, Parent, Piece as Part, ProbeId, Report,
+    Assign, Census, Chunk, Contribution, Cut, Frame, Head, Origin, Parent, Piece as Part, Probe, Report,
     Resume, Roster, RoundId, Share, Spoil, Submit, Sync, ToMember, Try,
 };
 use cirrus_core::ids::{AssignmentVersion, LinkId, MemberId, Millis, Place, Round, Sequence, Term};
@@ -79,7 +79,7 @@ fn assigns() -> [Assign<Address>; 3] {
     let assign = |serial, parent: Option<u32>, children: &[Edge], roster| Assign {
         version: AssignmentVersion(ids::stamp(serial)),
         place: Place(u32::from(parent.is_some())),
-        parent: parent.map(|serial| Parent { edge: edge(PARENT, serial), address: 0 }),
+        parent: parent.map(|serial| Parent { edge: edge(PARENT, serial), address: 0, relay: false }),
         children: children.to_vec(),
         roster,
     };
@@ -147,7 +147,7 @@ fn values() -> Vec<Event<Address, Piece>> {
 pub(crate) fn pool(kind: Kind, witnesses: &'static [Witness<Fed<Machine>>], bugs: Bugs) -> Pool<Machine> {
     let mut events = vec![Event::Controller(ToMember::Welcome(ME)), Event::ControllerUp];
     events.extend(assigns().map(|assign| Event::Controller(ToMember::Assign(assign))));
-    events.extend([ToMember::Probe(ProbeId::default()), ToMember::Fenced].map(Event::Controller));
+    events.extend([ToMember::Probe(Probe::default()), ToMember::Fenced].map(Event::Controller));
     events.extend([4, 7].map(|serial| Event::LinkDown(link(serial))));
     events.extend([4, 9].map(|serial| Event::LinkUp(link(serial))));
     events.extend([4, 7].map(|serial| Event::Timer(Timer::Attach(link(serial)))));

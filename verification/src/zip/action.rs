@@ -3,7 +3,7 @@
 use std::fmt;
 
 use cirrus_core::controller;
-use cirrus_core::ids::LinkId;
+use cirrus_core::ids::{LinkId, MemberId};
 use cirrus_core::member::{self, Phase};
 
 use super::{Address, End, Mesh, Setup, Timer, Wire};
@@ -15,6 +15,8 @@ pub enum Fault {
     Crash,
     /// A link of the tree breaks.
     Break,
+    /// A link of the tree breaks, and its ends cannot reach each other any more, except by relay.
+    Block,
     /// A member's connection to the controller breaks.
     BreakControl,
     /// A sender's connection to the root breaks.
@@ -37,9 +39,10 @@ pub enum Fault {
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Crash,
         Self::Break,
+        Self::Block,
         Self::BreakControl,
         Self::BreakDirect,
         Self::Suspect,
@@ -57,6 +60,7 @@ impl Fault {
         match self {
             Self::Crash => "crash",
             Self::Break => "break of a link",
+            Self::Block => "way that is blocked",
             Self::BreakControl => "break of member and controller",
             Self::BreakDirect => "break of sender and root",
             Self::Suspect => "wrong verdict",
@@ -109,6 +113,8 @@ pub enum Action {
     Crash(Address, bool),
     /// A fault: a link breaks; what was under way is lost, or still arrives.
     Break(LinkId, bool),
+    /// A fault: a link breaks, all under way on it is lost, and its ends cannot reach each other except by relay.
+    Block(LinkId),
     /// A fault: a member's connection to the controller breaks, and all under way on it is lost.
     BreakControl(Address),
     /// A fault: a sender's connection to the root breaks, and all under way on it is lost.
@@ -130,6 +136,7 @@ impl Action {
         match self {
             Self::Crash(..) => Some(Fault::Crash),
             Self::Break(..) => Some(Fault::Break),
+            Self::Block(_) => Some(Fault::Block),
             Self::BreakControl(_) => Some(Fault::BreakControl),
             Self::BreakDirect(_) => Some(Fault::BreakDirect),
             Self::Hasten(Timer::Controller(_)) => Some(Fault::Suspect),
@@ -288,7 +295,9 @@ impl Mesh {
                         let up = links.parent.as_ref().map(|uplink| uplink.parent.edge);
                         let up = up.filter(|edge| edge.link == link).map(|edge| edge.member);
                         let down = links.children.get(&link).map(|child| child.member);
-                        let known = up.or(down).is_none_or(|other| gone(self.seats.get(&other)));
+                        let known = up.or(down).is_none_or(|other| {
+                            gone(self.seats.get(&other)) || self.is_cut_off(address, other)
+                        });
                         // It fires again and again; once is enough as long as nobody has read it.
                         let said = cirrus_core::channel::ToController::Report(link);
                         known && !process.control.up.contains(&said)
@@ -296,6 +305,13 @@ impl Mesh {
                 }
             }
         }
+    }
+
+    /// Whether a process cannot reach a member of whom it is a neighbour, and they have no relay yet.
+    fn is_cut_off(&self, address: Address, other: MemberId) -> bool {
+        let blocked = self.seats.get(&other).is_some_and(|to| self.is_blocked(address, *to));
+        let member = self.live(address).and_then(|process| process.machine.id).filter(|_| blocked);
+        member.is_some_and(|member| !self.controller.is_relayed(member, other))
     }
 
     /// Everything that can happen.
@@ -330,6 +346,10 @@ impl Mesh {
                 let busy = !wire.up.is_empty() || !wire.down.is_empty();
                 actions.extend(busy.then_some(Action::Break(*link, true)));
             }
+        }
+        if self.may(Fault::Block) {
+            let direct = self.wires.iter().filter(|(_, wire)| !wire.dialling && !wire.broken && !wire.relay);
+            actions.extend(direct.map(|(link, _)| Action::Block(*link)));
         }
         for timer in &self.timers {
             let may = match timer {

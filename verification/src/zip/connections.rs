@@ -60,7 +60,7 @@ impl Run<'_, '_> {
         }
     }
 
-    pub(super) fn dial(&mut self, child: Address, link: LinkId, parent: Address) {
+    pub(super) fn dial(&mut self, child: Address, link: LinkId, parent: Address, relay: bool) {
         // A call for a link that the parent still has open ends that one.
         if self.mesh.wires.get(&link).is_some_and(|wire| wire.parent_end == End::Open && !wire.dialling) {
             self.to(parent, member::Event::LinkDown(link));
@@ -72,6 +72,7 @@ impl Run<'_, '_> {
             broken: false,
             child_end: End::Open,
             parent_end: End::Shut,
+            relay,
             up: VecDeque::new(),
             down: VecDeque::new(),
         };
@@ -82,7 +83,7 @@ impl Run<'_, '_> {
     pub(super) fn connect(&mut self, link: LinkId) {
         let Some(wire) = self.mesh.wires.get(&link) else { return };
         let (child, listens) = (wire.child, self.mesh.live(wire.parent).is_some());
-        if listens {
+        if listens && (wire.relay || !self.mesh.is_blocked(child, wire.parent)) {
             if let Some(wire) = self.wire(link) {
                 wire.dialling = false;
                 wire.parent_end = End::Open;

@@ -108,6 +108,8 @@ pub struct Wire {
     pub child_end: End,
     /// The parent's end.
     pub parent_end: End,
+    /// It goes by way of a relay.
+    pub relay: bool,
     /// On the way to the parent.
     pub up: VecDeque<Frame<Address, Piece>>,
     /// On the way to the child.
@@ -170,6 +172,8 @@ pub struct Mesh {
     pub seats: Arc<BTreeMap<MemberId, Address>>,
     /// The connections of the tree.
     pub wires: BTreeMap<LinkId, Arc<Wire>>,
+    /// Who cannot reach each other without a relay: the lower address first.
+    pub blocked: BTreeSet<(Address, Address)>,
     /// Timers that are set.
     pub timers: BTreeSet<Timer>,
     /// How often each fault may still happen.
@@ -203,6 +207,7 @@ impl Mesh {
             processes: Vec::new(),
             seats: Arc::default(),
             wires: BTreeMap::new(),
+            blocked: BTreeSet::new(),
             timers: BTreeSet::new(),
             budget: setup.faults.clone(),
             broken: Vec::new(),
@@ -229,6 +234,12 @@ impl Mesh {
     #[must_use]
     pub fn of(&self, member: MemberId) -> Option<&Arc<Process>> {
         self.processes.get(*self.seats.get(&member)? as usize)
+    }
+
+    /// Whether these two cannot reach each other without a relay.
+    #[must_use]
+    pub fn is_blocked(&self, one: Address, other: Address) -> bool {
+        !self.blocked.is_empty() && self.blocked.contains(&(one.min(other), one.max(other)))
     }
 
     /// Processes whose member lives and was neither fenced nor let go.

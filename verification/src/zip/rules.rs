@@ -196,13 +196,13 @@ fn agreed(_: &Setup, mesh: &Mesh) -> Verdict {
     for (member, process) in mesh.staying() {
         let Some(assign) = mesh.controller.assign(member) else { continue };
         let machine = &process.machine;
-        let parent = machine.links.parent.as_ref().map(|uplink| uplink.parent.edge);
+        let parent = machine.links.parent.as_ref().map(|uplink| (uplink.parent.edge, uplink.parent.relay));
         let children: Vec<_> =
             machine.links.children.iter().map(|(link, child)| (*link, child.member)).collect();
         let mut assigned: Vec<_> = assign.children.iter().map(|edge| (edge.link, edge.member)).collect();
         assigned.sort_unstable();
         if machine.version != assign.version
-            || parent != assign.parent.map(|it| it.edge)
+            || parent != assign.parent.map(|it| (it.edge, it.relay))
             || children != assigned
         {
             return Verdict::Broken("a member has another assignment than the controller believes");

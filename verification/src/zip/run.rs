@@ -167,15 +167,12 @@ impl Run<'_, '_> {
                 self.todo.push_back(Inner::Controller(controller::Event::Reshape(wider)));
             }
             Action::Crash(address, kept) => self.crash(address, kept),
-            Action::Break(link, kept) => {
+            Action::Break(link, kept) => self.cut(link, kept),
+            Action::Block(link) => {
                 let Some(wire) = self.wire(link) else { return };
-                wire.broken = true;
-                if !kept {
-                    wire.up.clear();
-                    wire.down.clear();
-                }
-                self.sent(Action::Up(link));
-                self.sent(Action::Down(link));
+                let (one, other) = (wire.child, wire.parent);
+                self.mesh.blocked.insert((one.min(other), one.max(other)));
+                self.cut(link, false);
             }
             Action::BreakControl(address) => {
                 if let Some(process) = self.process(address) {
@@ -185,6 +182,18 @@ impl Run<'_, '_> {
             }
             Action::BreakDirect(address) => self.shut_direct(address, true),
         }
+    }
+
+    /// A link breaks; what was under way is lost, or still arrives.
+    fn cut(&mut self, link: LinkId, kept: bool) {
+        let Some(wire) = self.wire(link) else { return };
+        wire.broken = true;
+        if !kept {
+            wire.up.clear();
+            wire.down.clear();
+        }
+        self.sent(Action::Up(link));
+        self.sent(Action::Down(link));
     }
 
     fn hear(&mut self, address: Address) {
@@ -319,7 +328,7 @@ impl Run<'_, '_> {
     fn effect(&mut self, address: Address, effect: MemberEffect) {
         match effect {
             member::Effect::ToController(message) => self.tell_controller(address, message),
-            member::Effect::Dial { link, address: parent } => self.dial(address, link, parent),
+            member::Effect::Dial { link, address: parent, relay } => self.dial(address, link, parent, relay),
             member::Effect::Send { link, frame } => self.send_frame(address, link, frame),
             member::Effect::Hang(link) => self.hang(address, link),
             member::Effect::DialRoot { term, address: to } => self.dial_root(address, term, to),

@@ -160,7 +160,8 @@ impl Episode {
         let Plan { setup, latency, recontact, lease, .. } = &self.plan;
         let tree = &self.mesh.controller.tree;
         let members = u64::from(tree.len());
-        let dead = members - self.mesh.staying().count() as u64 + 1;
+        // Neighbours that cannot reach each other are found out like dead ones.
+        let dead = members - self.mesh.staying().count() as u64 + self.mesh.blocked.len() as u64 + 1;
         let verdict =
             micros(setup.controller.probe) + micros(setup.member.attach) + micros(setup.member.redial);
         let rounds = u64::from(setup.member.window + setup.member.buffer) + 8;
@@ -418,6 +419,7 @@ fn can_arrive(mesh: &Mesh, action: Action) -> bool {
         | Action::Reshape
         | Action::Crash(..)
         | Action::Break(..)
+        | Action::Block(_)
         | Action::BreakControl(_)
         | Action::BreakDirect(_)
         | Action::Hasten(_) => false,

@@ -25,6 +25,10 @@ pub(super) fn strike(mesh: &Mesh, fault: Fault, random: &mut Random) -> Option<A
             let (link, kept) = (link(mesh, random)?, random.below(2) == 0);
             Some(Action::Break(link, kept))
         }
+        Fault::Block => {
+            let link = link(mesh, random)?;
+            mesh.wires.get(&link).filter(|wire| !wire.relay).map(|_| Action::Block(link))
+        }
         Fault::BreakControl => {
             let address = member(mesh, random)?;
             let process = mesh.live(address)?;

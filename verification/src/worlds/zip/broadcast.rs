@@ -97,6 +97,34 @@ const BREAKS: Small = Small {
     witnesses: &[DELIVERED, HALF],
     ..SMALL
 };
+/// The way between two of them is blocked.
+const RELAY: Small = Small {
+    prompt_links: true,
+    sends: &[(1, 2)],
+    faults: &[(Fault::Block, 1)],
+    witnesses: &[DELIVERED, HALF, RELAYED],
+    ..SMALL
+};
+/// So are two ways, and a link is reported that stands.
+const RELAYS: Small = Small {
+    faults: &[(Fault::Block, 2), (Fault::Impatient, 1)],
+    sends: &[(0, 1)],
+    prompt_links: true,
+    prompt_control: true,
+    witnesses: &[DELIVERED, RELAYED],
+    ..SMALL
+};
+/// The way is blocked, and one dies: the two may become neighbours anew, or never again.
+const RELAY_CRASH: Small = Small {
+    members: 4,
+    sends: &[(3, 1)],
+    mortal: &[1],
+    faults: &[(Fault::Block, 1), (Fault::Crash, 1)],
+    prompt_control: true,
+    prompt_links: true,
+    witnesses: &[DELIVERED, RELAYED, MOVED],
+    ..SMALL
+};
 const AWAY: Small = Small {
     sends: &[(2, 2), (1, 1)],
     faults: &[(Fault::BreakDirect, 1), (Fault::Impatient, 1)],
@@ -193,8 +221,11 @@ pub(super) fn worlds() -> Vec<World> {
         world!("zip-flux", "a member moves while a new root asks", (135_825, 67), FLUX),
         world!("zip-fetched", "half a round, and a void one in its place", (71_771, 78), FETCHED),
         world!("zip-breaks", "connections break", (125_664, 34), BREAKS),
+        world!("zip-relay", "two cannot reach each other", (99_316, 47), RELAY),
+        world!("zip-relays", "two ways are blocked, a link is reported that stands", (12_731, 28), RELAYS),
+        world!("zip-relay-crash", "two cannot reach each other, one dies", (51_125, 38), RELAY_CRASH),
         world!("zip-away", "a sender is away too long", (6_398, 34), AWAY),
-        world!("zip-suspect", "one is declared dead that lives", (426_965, 56), SUSPECT),
+        world!("zip-suspect", "one is declared dead that lives", (474_828, 56), SUSPECT),
         world!("zip-joins", "two join", (23_901, 65), JOINS),
         world!("zip-join-crash", "one joins, one dies", (47_320, 47), JOIN_CRASH),
         world!("zip-join-inner", "one that joins fills a hole", (18_273, 42), JOIN_INNER),

@@ -63,6 +63,9 @@ const SUM_INNER: Small = Small {
     witnesses: &[DELIVERED, SUCCEEDED, SPOILED, SUMMED_WITHOUT, SEAL_CARRIED],
     ..SUM_CRASH
 };
+/// A link that is given anew, by relay, spoils what went over the old one.
+const SUM_RELAY: Small =
+    Small { faults: &[(Fault::Block, 1)], witnesses: &[DELIVERED, SPOILED, RELAYED], ..SUM_CRASH };
 const SUM_TWO: Small =
     Small { sends: &[(0, 1), (1, 1), (2, 1), (3, 1)], members: 4, faults: &[(Fault::Crash, 2)], ..SUM_INNER };
 const SUM_SUSPECT: Small = Small {
@@ -97,8 +100,9 @@ pub(super) fn worlds() -> Vec<World> {
         world!("sum-inner", "a reduce, an inner member or another dies", (141_827, 47), SUM_INNER),
         world!("sum-mismatch", "values of different sizes", (796, 30), SUM_MISMATCH),
         world!("sum-chain", "a reduce along a chain, a member dies", (11_155, 44), SUM_CHAIN),
+        world!("sum-relay", "a reduce, two cannot reach each other", (103_077, 58), SUM_RELAY),
         world!("sum-two", "a reduce, two die", (277_225, 44), SUM_TWO),
-        world!("sum-suspect", "a reduce, one is declared dead that lives", (155_382, 49), SUM_SUSPECT),
+        world!("sum-suspect", "a reduce, one is declared dead that lives", (173_688, 49), SUM_SUSPECT),
         world!("sum-break", "a reduce, links break", (25_685, 44), SUM_BREAK),
         world!("sum-given-up", "a reduce, links break too often", (27_459, 40), SUM_GIVEN_UP),
         world!("sum-join", "two reduces, one joins", (2_568, 35), SUM_JOIN),

@@ -129,6 +129,18 @@ pub(super) const ABROAD: Witness<Mesh> = Witness {
         mesh.controller.tree.reshapes_to().is_some() && members(mesh).any(|(_, it)| open(it))
     },
 };
+pub(super) const RELAYED: Witness<Mesh> = Witness {
+    name: "a link by relay carries a round",
+    seen: |mesh| {
+        let by_relay = |it: &Process| {
+            let up = it.machine.links.parent.as_ref().is_some_and(|uplink| uplink.parent.relay);
+            up && it.machine.links.up().is_some()
+        };
+        let open = |it: &Process| it.machine.broadcast.position() > it.machine.broadcast.floor();
+        mesh.wires.values().any(|wire| wire.relay && wire.down.iter().any(|it| matches!(it, Frame::Chunk(_))))
+            || others(mesh).any(|it| by_relay(it) && open(it))
+    },
+};
 pub(super) const SPOILED: Witness<Mesh> = Witness {
     name: "an attempt at a reduce has come to nothing",
     seen: |mesh| {
