@@ -216,6 +216,40 @@ pub enum Bug {
     BegunUntold,
     /// A call that comes after its round is taken for the next one.
     LateCallKept,
+    /// A member takes a thing from another one again.
+    ItemTwice,
+    /// A member takes what comes although something before it is missing.
+    GapTaken,
+    /// A sender believes that all it has sent on a broken connection has arrived.
+    SentBelieved,
+    /// A member says that its application has taken what has only arrived.
+    TakenEarly,
+    /// One that is gone is answered when it calls.
+    GoneAnswered,
+    /// A sender goes beyond the window.
+    CreditIgnored,
+    /// Records of another round are given to the application.
+    OldRoundTaken,
+    /// A sender that is gone counts as if it had ended.
+    LostSenderCounted,
+    /// Senders are not told of a receiver that is gone.
+    LostReceiverUnnamed,
+    /// A member waits for one that is gone.
+    VerdictIgnored,
+    /// Records for a receiver that is gone go to another one.
+    RecordRemapped,
+    /// Receivers that are gone before a round begins are not numbered in it.
+    GoneLeftOut,
+    /// An application that waits for room at a receiver is not told that this one is gone.
+    RoomUntold,
+    /// Who is missed is taken for gone, without a verdict.
+    MissedIsGone,
+    /// A shuffle goes on after its member was declared dead.
+    FencedGoesOn,
+    /// Members that do not hear of a round are in its roster.
+    CutIgnored,
+    /// The roll is called for each round.
+    RollCalledAnew,
 }
 
 /// Which seeded bug is on: at most one.

@@ -66,6 +66,10 @@ id!(
     Sequence(u32)
 );
 id!(
+    /// Which of the things that one member gives another over their direct connections, from 0.
+    Position(u64)
+);
+id!(
     /// How many children a place may have, at least 1.
     FanOut(u32)
 );

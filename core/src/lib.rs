@@ -14,6 +14,7 @@
 //! | [`directory`] | which channels there are, whose they are, and who may join them |
 //! | [`controller`] | who is in a channel, who sits where in its tree, and who is dead |
 //! | [`member`] | one member's links, and the broadcasts and reduces that run over them |
+//! | [`shuffle`] | whose records have reached whom, and when a round of them is over |
 //! | [`tree`] | who sits where in a channel, and who must be told when that changes |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -34,6 +35,7 @@ pub mod bounded;
 pub mod bug;
 pub mod channel;
 pub mod controller;
+pub mod direct;
 pub mod directory;
 pub mod fleet;
 pub mod ids;
@@ -41,6 +43,7 @@ pub mod lease;
 pub mod machine;
 pub mod member;
 pub mod rule;
+pub mod shuffle;
 pub mod store;
 pub mod tree;
 pub mod worker;

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use cirrus_core::bug::Bug;
 use cirrus_core::rule::RuleName;
-use cirrus_core::{controller, directory, fleet, lease, member, store, worker};
+use cirrus_core::{controller, direct, directory, fleet, lease, member, shuffle, store, worker};
 
 use crate::check::Failure;
 use crate::rules::{j1, p1, p2, p3, p4, p5};
+use crate::shuffle::rules as group;
 use crate::worlds;
 use crate::zip::rules as zip;
 
@@ -139,6 +140,23 @@ pub const ALL: &[Seeded] = &[
     seeded(Bug::BegunUntold, zip::ENDS.name, "late-silent"),
     seeded(Bug::LateCallKept, zip::CALLED.name, "sum-mismatch"),
     seeded(Bug::ResubmitsEarly, member::rules::OFFERED_NEW, "zip-inner"),
+    seeded(Bug::ItemTwice, direct::rules::IN_ORDER, "shuffle-takes"),
+    seeded(Bug::GapTaken, direct::rules::IN_ORDER, "shuffle-takes"),
+    seeded(Bug::SentBelieved, direct::rules::RESUMED, "shuffle-breaks"),
+    seeded(Bug::TakenEarly, group::TAKEN.name, "shuffle-receiver"),
+    seeded(Bug::GoneAnswered, direct::rules::REFUSED, "shuffle-takes"),
+    seeded(Bug::CreditIgnored, direct::rules::BOUNDED, "shuffle-slow"),
+    seeded(Bug::OldRoundTaken, shuffle::rules::OF_THE_ROUND, "shuffle-takes"),
+    seeded(Bug::LostSenderCounted, shuffle::rules::END_COUNTS, "shuffle-sender"),
+    seeded(Bug::LostReceiverUnnamed, shuffle::rules::LOST_NAMED, "shuffle-gives"),
+    seeded(Bug::VerdictIgnored, shuffle::rules::VERDICT_HEARD, "shuffle-takes"),
+    seeded(Bug::RecordRemapped, shuffle::rules::NOT_REMAPPED, "shuffle-receiver"),
+    seeded(Bug::GoneLeftOut, group::SAME_ROUND.name, "shuffle-receiver"),
+    seeded(Bug::RoomUntold, group::ENDS.name, "shuffle-receiver"),
+    seeded(Bug::MissedIsGone, group::NAMED_GONE.name, "shuffle-apart"),
+    seeded(Bug::FencedGoesOn, group::FENCED_KNOWS.name, "shuffle-sender"),
+    seeded(Bug::CutIgnored, shuffle::rules::INSIDERS, "shuffle-takes"),
+    seeded(Bug::RollCalledAnew, shuffle::rules::ASKED_ON_CHANGE, "shuffle-calm"),
 ];
 
 /// What comes of a bug, if no machine's own rule stops it first: each promise of a whole cluster, the bug that
@@ -160,6 +178,8 @@ pub const CONSEQUENCES: &[Seeded] = &[
     seeded(Bug::FloorTooEarly, zip::ALL_HAVE.name, "zip-crash"),
     seeded(Bug::RepeatNumbered, zip::ONCE.name, "zip-away"),
     seeded(Bug::RosterKeepsDead, zip::ENDS.name, "zip-crash"),
+    seeded(Bug::ItemTwice, group::EXACT.name, "shuffle-hostile"),
+    seeded(Bug::GapTaken, group::WHOLE.name, "shuffle-hostile"),
 ];
 
 /// What became of a hunt.

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`cluster`] | a whole job in one value: machines, links, disks, faults |
 //! | [`zip`] | a whole channel in one value |
+//! | [`shuffle`] | a channel that shuffles, in one value |
 //! | [`pool`] | one machine that is fed anything |
 //! | [`rules`] | promises that only several machines together show |
 //! | [`worlds`] | what is explored, and how large it is |
@@ -22,6 +23,7 @@ pub mod digest;
 pub mod fuzz_bodies;
 pub mod pool;
 pub mod rules;
+pub mod shuffle;
 pub mod simulator;
 pub mod system;
 #[cfg(test)]

@@ -9,11 +9,13 @@ use cirrus_core::fleet::Fleet;
 use cirrus_core::lease::Leases;
 use cirrus_core::member::Member;
 use cirrus_core::rule::{RuleName, Ruled, Step, Verdict};
+use cirrus_core::shuffle::Shuffle;
 use cirrus_core::store::Store;
 use cirrus_core::worker::Worker;
 
 use crate::cluster::Payload;
 use crate::rules;
+use crate::shuffle;
 use crate::zip;
 
 /// Whose rules.
@@ -37,11 +39,15 @@ pub enum Part {
     Member,
     /// Those that only a whole channel shows.
     Mesh,
+    /// Those of a member's shuffles.
+    Shuffle,
+    /// Those that only a whole channel that shuffles shows.
+    Group,
 }
 
 impl Part {
     /// All of them, in order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Store,
         Self::Leases,
         Self::Fleet,
@@ -51,6 +57,8 @@ impl Part {
         Self::Controller,
         Self::Member,
         Self::Mesh,
+        Self::Shuffle,
+        Self::Group,
     ];
 
     /// The names of its rules, in the order in which they are asked.
@@ -66,6 +74,8 @@ impl Part {
             Self::Controller => names::<Channel<zip::Address>>(),
             Self::Member => names::<Member<zip::Address, zip::Piece>>(),
             Self::Mesh => zip::RULES.iter().map(|rule| rule.name).collect(),
+            Self::Shuffle => names::<Shuffle<zip::Address, shuffle::Piece>>(),
+            Self::Group => shuffle::RULES.iter().map(|rule| rule.name).collect(),
         }
     }
 
@@ -82,6 +92,8 @@ impl Part {
             Self::Controller => "control",
             Self::Member => "member",
             Self::Mesh => "channel",
+            Self::Shuffle => "shuffle",
+            Self::Group => "group",
         }
     }
 }

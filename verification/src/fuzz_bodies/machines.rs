@@ -47,3 +47,7 @@ pub(super) fn zip(choices: &[u8]) {
     walk("zip-", choices);
     walk("sum-", choices);
 }
+
+pub(super) fn shuffle(choices: &[u8]) {
+    walk("shuffle-", choices);
+}

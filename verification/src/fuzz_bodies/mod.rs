@@ -37,6 +37,7 @@ pub const ALL: &[Body] = &[
     ("member_events", machines::member),
     ("cluster_actions", machines::cluster),
     ("zip_actions", machines::zip),
+    ("shuffle_actions", machines::shuffle),
 ];
 
 /// Runs the body of this name.

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use cirrus_core::bug::Bugs;
+use cirrus_core::channel::Role;
 use cirrus_core::member::Kind;
 
 use crate::digest::BuildDigest;
@@ -74,7 +75,8 @@ fn kind(value: &impl Debug) -> String {
         |text: &str| text.split(|it: char| !it.is_alphanumeric()).next().unwrap_or_default().to_owned();
     let outer = name(&text);
     let inside = ["frame: ", "message: ", "timer: "].iter().find_map(|field| text.split_once(field));
-    let one_for_many = ["Controller", "ToController", "Timer", "ClearTimer", "Persisted", "PersistFailed"];
+    let one_for_many =
+        ["Line", "Controller", "ToController", "Timer", "ClearTimer", "Persisted", "PersistFailed"];
     let inside = match inside {
         Some((_, inside)) => Some(inside),
         None if one_for_many.contains(&outer.as_str()) => text.split_once('(').map(|(_, inside)| inside),
@@ -171,6 +173,13 @@ fn the_directorys_table_is_as_reviewed() {
 fn the_members_table_is_as_reviewed() {
     compare("member.txt", &[worlds::member::pool(Kind::Broadcast, &[], Bugs::default())]);
     compare("member-reduce.txt", &[worlds::member::pool(Kind::Reduce, &[], Bugs::default())]);
+}
+
+#[test]
+fn the_shuffles_table_is_as_reviewed() {
+    let pools =
+        [Role::Receiver, Role::Sender].map(|role| worlds::shuffle::alone::pool(role, Bugs::default()));
+    compare("shuffle.txt", &pools);
 }
 
 #[test]

@@ -1,12 +1,14 @@
 //! The situations in which a machine can be, as a reader would tell them apart.
 
 use cirrus_core::controller::{self, Channel};
+use cirrus_core::direct::{self, LineEvent};
 use cirrus_core::directory::{self, Directory, Refusal};
 use cirrus_core::fleet::{self, Fleet};
-use cirrus_core::ids::{Incarnation, WorkerId};
+use cirrus_core::ids::{Incarnation, MemberId, WorkerId};
 use cirrus_core::lease::Leases;
 use cirrus_core::member::{self, Member};
 use cirrus_core::rule::Ruled;
+use cirrus_core::shuffle::{self, Shuffle};
 use cirrus_core::store::{self, Store};
 use cirrus_core::worker::{Link, Worker};
 
@@ -206,5 +208,42 @@ impl Situated for Fleet {
         let other = slot(event)
             .filter(|(slot, life)| self.slots.get(slot).is_some_and(|slot| slot.incarnation != *life));
         other.map(|_| "other life")
+    }
+}
+
+/// Which peer an event of a shuffle is about.
+fn peer(event: &shuffle::Event<Address, crate::shuffle::Piece>) -> Option<MemberId> {
+    match event {
+        shuffle::Event::Line(event) => Some(match event {
+            LineEvent::Up(it) | LineEvent::Down(it) | LineEvent::Called(it) | LineEvent::CallerDown(it) => {
+                *it
+            }
+            LineEvent::Have { from, .. } | LineEvent::Item { from, .. } => *from,
+        }),
+        shuffle::Event::Timer(direct::Timer::Missing(it) | direct::Timer::Redial(it)) => Some(*it),
+        _ => None,
+    }
+}
+
+impl Situated for Shuffle<Address, crate::shuffle::Piece> {
+    const ABOUT: &'static str = "A member's shuffles. Strange is whom it does not know, or knows to be gone.";
+    const SITUATIONS: &'static [&'static str] =
+        &["idle", "called", "sending", "sent", "receiving", "draining", "leaving", "ended"];
+
+    fn situation(&self, _: &Self::Event) -> &'static str {
+        match (self.phase, &self.open) {
+            (member::Phase::Ended(_), _) => "ended",
+            (member::Phase::Leaving, _) => "leaving",
+            (member::Phase::Draining, _) => "draining",
+            (_, Some(open)) if open.receiving.is_some() => "receiving",
+            (_, Some(open)) if open.ended => "sent",
+            (_, Some(_)) => "sending",
+            (_, None) if self.called => "called",
+            (_, None) => "idle",
+        }
+    }
+
+    fn stale(&self, event: &Self::Event) -> Option<&'static str> {
+        peer(event).filter(|peer| !self.lines.knows(*peer)).map(|_| "strange")
     }
 }

@@ -10,6 +10,7 @@ mod ids;
 pub(crate) mod job;
 pub(crate) mod lease;
 pub(crate) mod member;
+pub(crate) mod shuffle;
 pub(crate) mod store;
 pub(crate) mod worker;
 pub(crate) mod zip;
@@ -66,6 +67,7 @@ pub fn all() -> Vec<World> {
         controller::worlds(),
         member::worlds(),
         zip::worlds(),
+        shuffle::worlds(),
     ]
     .into_iter()
     .flatten()

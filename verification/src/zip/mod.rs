@@ -30,6 +30,7 @@ use crate::tally::{Broken, Tally};
 pub use action::{Action, Fault};
 pub use rules::{Check, RULES, Rule};
 pub use system::Zip;
+pub(crate) use system::short;
 
 /// Where a process listens: its number.
 pub type Address = u32;

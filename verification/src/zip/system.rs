@@ -142,7 +142,7 @@ impl Mesh {
 }
 
 /// Stamps as life.count, and a census as its count.
-fn short(text: &str) -> String {
+pub(crate) fn short(text: &str) -> String {
     let mut rest = text;
     let mut short = String::new();
     while let Some((before, stamp)) = rest.split_once("Stamp { epoch: ") {

@@ -1,0 +1,24 @@
+//! Direct connections between members, past the tree: in order, each thing once, whatever breaks (S1).
+//!
+//! ```text
+//!  sender                            receiver
+//!    | Dial, "I am member 3" ----------> |      does it know a member 3? else the caller waits, in silence
+//!    | <--------- Have { taken 4, next 6 }      the receiver speaks first
+//!    | Item 6, Item 7 ------------------> |      what it lacks, from the very piece, within the window
+//!    | <--------- Have { taken 5, next 8 }      its application has taken one more: there is room for one
+//! ```
+//!
+//! A connection is that of the member that sends; who sends to each other has two. The sender keeps what the receiver's
+//! application has not taken, and no more than a window of it: so memory is bounded at both ends, and a slow receiver
+//! slows its senders alone. `Have` is absolute: one that is lost or comes twice does no harm. What does not follow on
+//! what came before ends the connection, and the next one mends it.
+//!
+//! Who is a member, and who is gone, is the controller's to say. Whoever is missed while there is something to send to
+//! it or to hear from it is reported, again and again; one that is gone is refused when it calls (M2, T5).
+
+mod lines;
+mod peer;
+pub mod rules;
+
+pub use lines::{Effect as LineEffect, Event as LineEvent, Limits, Lines, Timer};
+pub use peer::{Have, Inbox, Outbox, Peer};

@@ -1,0 +1,98 @@
+//! What direct connections promise, as checks that the rules of the machines on top of them are made of.
+
+use core::fmt::Debug;
+use core::hash::Hash;
+
+use super::{Limits, LineEffect, LineEvent, Lines};
+use crate::ids::{MemberId, Position};
+use crate::member::Line;
+use crate::rule::{RuleName, Verdict};
+
+/// Things arrive in order, each once.
+pub const IN_ORDER: RuleName = RuleName { promise: "S1", name: "what comes follows on what came before" };
+/// A stream goes on from where the receiver is.
+pub const RESUMED: RuleName = RuleName { promise: "S1", name: "a stream goes on from where the receiver is" };
+/// Who is gone, or was not answered, changes nothing.
+pub const REFUSED: RuleName = RuleName { promise: "T5", name: "one who is gone is refused on direct lines" };
+/// Not more is under way than may be.
+pub const BOUNDED: RuleName = RuleName { promise: "B4", name: "a window is under way between two members" };
+
+/// Things that arrive are taken in order, without a gap.
+pub(crate) fn in_order<A, T: Eq>(before: &Lines<A, T>, event: &LineEvent<T>, after: &Lines<A, T>) -> Verdict {
+    let LineEvent::Item { from, position, .. } = event else { return Verdict::Idle };
+    let next = |lines: &Lines<A, T>| lines.peers.get(from).map(|peer| peer.inbox.next);
+    let (Some(was), Some(is)) = (next(before), next(after)) else { return Verdict::Idle };
+    if was == is && *position != was {
+        return Verdict::Idle; // It was not taken.
+    }
+    let follows = was == is || (*position == was && Some(is.0) == was.0.checked_add(1));
+    Verdict::from_bool(follows, "something was taken that came before or leaves a gap")
+}
+
+/// On a new connection the first thing sent is the first that the receiver lacks.
+pub(crate) fn resumed<'a, A: 'a, T: 'a>(
+    before: &Lines<A, T>,
+    event: &LineEvent<T>,
+    mut sent: impl Iterator<Item = &'a LineEffect<A, T>>,
+) -> Verdict {
+    let LineEvent::Have { from, have } = event else { return Verdict::Idle };
+    let Some(peer) = before.peers.get(from) else { return Verdict::Idle };
+    let out = &peer.out;
+    if out.line != Line::Up || out.sent.is_some() || have.next < out.first {
+        return Verdict::Idle;
+    }
+    let last = Position(out.first.0.saturating_add(out.items.len().into()));
+    if have.next >= last || have.taken > have.next || have.next > out.shown_until() {
+        return Verdict::Idle;
+    }
+    let first = sent.find_map(|effect| match effect {
+        LineEffect::Send { to, position, .. } if to == from => Some(*position),
+        LineEffect::Send { .. }
+        | LineEffect::Dial { .. }
+        | LineEffect::Hang(_)
+        | LineEffect::HangCaller(_)
+        | LineEffect::Have { .. }
+        | LineEffect::SetTimer { .. }
+        | LineEffect::ClearTimer(_) => None,
+    });
+    Verdict::from_bool(first == Some(have.next), "a stream goes on from elsewhere than its receiver is")
+}
+
+/// Nothing changes because of a caller that is gone or was not answered.
+pub(crate) fn refused<A: Clone + Debug + Eq + Hash, T: Clone + Debug + Eq + Hash>(
+    before: &Lines<A, T>,
+    event: &LineEvent<T>,
+    after: &Lines<A, T>,
+) -> Verdict {
+    let from: MemberId = match event {
+        LineEvent::Called(from) => *from,
+        LineEvent::Item { from, .. } => {
+            if before.peers.get(from).is_some_and(|peer| peer.inbox.up && !peer.gone) {
+                return Verdict::Idle;
+            }
+            *from
+        }
+        LineEvent::Up(_) | LineEvent::Down(_) | LineEvent::Have { .. } | LineEvent::CallerDown(_) => {
+            return Verdict::Idle;
+        }
+    };
+    if before.knows(from) && matches!(event, LineEvent::Called(_)) {
+        return Verdict::Idle;
+    }
+    Verdict::from_bool(before.peers == after.peers, "one who is gone, or unknown, changed something")
+}
+
+/// No more is kept for a peer, or of it, than a window and a mark.
+pub(crate) fn bounded<A, T>(limits: &Limits, lines: &Lines<A, T>) -> Verdict {
+    let most = limits.window.saturating_add(1);
+    let mut verdict = Verdict::Idle;
+    for (_, peer) in lines.peers.iter() {
+        if peer.out.items.len() > most || peer.inbox.items.len() > most {
+            return Verdict::Broken("more is kept for a peer, or of it, than the window");
+        }
+        if !peer.out.items.is_empty() || !peer.inbox.items.is_empty() {
+            verdict = Verdict::Holds;
+        }
+    }
+    verdict
+}

@@ -1,0 +1,277 @@
+//! What a member's shuffles promise by themselves, as rules: their part of S1, S2, M1, M2 and B4.
+
+use core::fmt::Debug;
+use core::hash::Hash;
+
+use super::{Config, Effect, Event, Half, Open, Parcel, Shuffle, What};
+use crate::channel::{RoundId, ToController, ToMember};
+use crate::direct::rules::{BOUNDED, IN_ORDER, REFUSED, RESUMED, bounded, in_order, refused, resumed};
+use crate::direct::{LineEffect, LineEvent};
+use crate::ids::MemberId;
+use crate::rule::{Rule, RuleName, Ruled, Step, StepRule, Verdict};
+
+/// What is delivered is of the round, from one who sends in it.
+pub const OF_THE_ROUND: RuleName = RuleName { promise: "S1", name: "what is delivered belongs to the round" };
+/// A record goes to its receiver.
+pub const NOT_REMAPPED: RuleName =
+    RuleName { promise: "S1", name: "a record goes to its receiver or nowhere" };
+/// A sender counts after its end mark.
+pub const END_COUNTS: RuleName = RuleName { promise: "S2", name: "a sender counts when it has ended" };
+/// A receiver that has not everything is named.
+pub const LOST_NAMED: RuleName = RuleName { promise: "S2", name: "a receiver without everything is named" };
+/// A verdict ends the wait.
+pub const VERDICT_HEARD: RuleName = RuleName { promise: "S2", name: "nobody waits for one who is gone" };
+/// Who hears of a round is in it, and nobody else.
+pub const INSIDERS: RuleName = RuleName { promise: "S1", name: "who does not hear of a round is not in it" };
+/// The controller is asked after a change.
+pub const ASKED_ON_CHANGE: RuleName =
+    RuleName { promise: "M1", name: "the roll is called when the membership has changed" };
+
+impl<A, P> Ruled for Shuffle<A, P>
+where
+    A: Clone + Debug + Eq + Hash + 'static,
+    P: Clone + Debug + Eq + Hash + 'static,
+{
+    const RULES: &'static [Rule<Self>] = &[Rule { name: BOUNDED, check: window }];
+    const STEP_RULES: &'static [StepRule<Self>] = &[
+        StepRule { name: IN_ORDER, check: items_in_order },
+        StepRule { name: RESUMED, check: streams_resumed },
+        StepRule { name: REFUSED, check: gone_refused },
+        StepRule { name: OF_THE_ROUND, check: of_the_round },
+        StepRule { name: NOT_REMAPPED, check: not_remapped },
+        StepRule { name: END_COUNTS, check: end_counts },
+        StepRule { name: LOST_NAMED, check: lost_named },
+        StepRule { name: VERDICT_HEARD, check: verdict_heard },
+        StepRule { name: INSIDERS, check: insiders },
+        StepRule { name: ASKED_ON_CHANGE, check: asked_on_change },
+    ];
+}
+
+trait Plain: Clone + Debug + Eq + Hash {}
+impl<T: Clone + Debug + Eq + Hash> Plain for T {}
+
+fn window<A: Plain, P: Plain>(config: &Config, shuffle: &Shuffle<A, P>) -> Verdict {
+    bounded(&config.limits, &shuffle.lines)
+}
+
+fn items_in_order<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdict {
+    let Event::Line(event) = step.event else { return Verdict::Idle };
+    in_order(&step.before.lines, event, &step.after.lines)
+}
+
+fn streams_resumed<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdict {
+    let Event::Line(event) = step.event else { return Verdict::Idle };
+    resumed(&step.before.lines, event, step.effects.iter().filter_map(line))
+}
+
+fn gone_refused<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdict {
+    let Event::Line(event) = step.event else { return Verdict::Idle };
+    refused(&step.before.lines, event, &step.after.lines)
+}
+
+/// What is done on a direct connection.
+fn line<A, P>(effect: &Effect<A, P>) -> Option<&LineEffect<A, Parcel<P>>> {
+    match effect {
+        Effect::Line(effect) => Some(effect),
+        Effect::ToController(_)
+        | Effect::Convene(_)
+        | Effect::Receive(_)
+        | Effect::Begun { .. }
+        | Effect::Deliver { .. }
+        | Effect::Received { .. }
+        | Effect::Sent { .. }
+        | Effect::Room { .. }
+        | Effect::Refused(_)
+        | Effect::Drained
+        | Effect::Ended(_) => None,
+    }
+}
+
+/// What of a sender was here before the step or came with it.
+fn parcels<'a, A, P>(step: &'a Step<'_, Shuffle<A, P>>, from: MemberId) -> impl Iterator<Item = &'a Parcel<P>>
+where
+    A: Plain,
+    P: Plain,
+{
+    let kept = step.before.lines.peers.get(&from).into_iter().flat_map(|peer| peer.inbox.items.iter());
+    let came = match step.event {
+        Event::Line(LineEvent::Item { from: sender, item, .. }) if *sender == from => Some(item),
+        Event::Line(_)
+        | Event::Controller(_)
+        | Event::ControllerUp
+        | Event::Roster { .. }
+        | Event::Convened
+        | Event::Shuffle
+        | Event::Push { .. }
+        | Event::End
+        | Event::Take(_)
+        | Event::Leave
+        | Event::Timer(_) => None,
+    };
+    kept.chain(came)
+}
+
+fn of_the_round<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdict {
+    let delivered = |from: MemberId, in_round: Option<RoundId>| {
+        let of = |effect: &&Effect<A, P>| match effect {
+            Effect::Deliver { round, from: sender, .. } => {
+                *sender == from && in_round.is_none_or(|it| it == *round)
+            }
+            Effect::ToController(_)
+            | Effect::Convene(_)
+            | Effect::Receive(_)
+            | Effect::Line(_)
+            | Effect::Begun { .. }
+            | Effect::Received { .. }
+            | Effect::Sent { .. }
+            | Effect::Room { .. }
+            | Effect::Refused(_)
+            | Effect::Drained
+            | Effect::Ended(_) => false,
+        };
+        step.effects.iter().filter(of).count()
+    };
+    let begun = step.effects.iter().find_map(|effect| match effect {
+        Effect::Begun { round, .. } => Some(*round),
+        Effect::ToController(_)
+        | Effect::Convene(_)
+        | Effect::Receive(_)
+        | Effect::Line(_)
+        | Effect::Deliver { .. }
+        | Effect::Received { .. }
+        | Effect::Sent { .. }
+        | Effect::Room { .. }
+        | Effect::Refused(_)
+        | Effect::Drained
+        | Effect::Ended(_) => None,
+    });
+    let open = step.before.open.as_ref().map(|open| open.round).or(begun);
+    let mut verdict = Verdict::Idle;
+    for (from, _) in step.before.lines.peers.iter().filter(|(from, _)| delivered(**from, None) > 0) {
+        let Some(round) = open else { return Verdict::Broken("something is delivered outside of any round") };
+        let pieces =
+            parcels(step, *from).filter(|it| it.round == round && matches!(it.what, What::Piece(_))).count();
+        let all = delivered(*from, None);
+        if delivered(*from, Some(round)) != all || all > pieces {
+            return Verdict::Broken("something is delivered that belongs to another round");
+        }
+        verdict = Verdict::Holds;
+    }
+    verdict
+}
+
+fn not_remapped<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdict {
+    let Event::Push { receiver, .. } = step.event else { return Verdict::Idle };
+    let receivers = step.before.open.as_ref().map(|open| &open.receivers);
+    let Some(to) = receivers.and_then(|all| all.get(*receiver as usize)) else { return Verdict::Idle };
+    let grown = |it: MemberId| step.before.lines.under_way(it) < step.after.lines.under_way(it);
+    let others = step.after.lines.peers.iter().any(|(it, _)| it != to && grown(*it));
+    Verdict::from_bool(!others, "a record is sent to another receiver than the one that it is for")
+}
+
+/// Those who were awaited on one side of the round and are not any more, without having been named as lost.
+fn done<'a, A, P>(
+    step: &'a Step<'_, Shuffle<A, P>>,
+    side: fn(&Open) -> Option<&Half>,
+    lost: &'a [MemberId],
+) -> impl Iterator<Item = MemberId> + 'a
+where
+    A: Plain,
+    P: Plain,
+{
+    let after = step.after.open.as_ref().and_then(side);
+    let before = step.before.open.as_ref().and_then(side);
+    let awaited = before.into_iter().flat_map(|half| half.awaited.iter()).map(|(it, ())| *it);
+    awaited.filter(move |it| {
+        let waits = after.is_some_and(|half| half.awaited.contains(it));
+        let named = after.is_some_and(|half| half.lost.contains(it)) || lost.contains(it);
+        !waits && !named
+    })
+}
+
+/// Who is named in the verdict of a step about what was received, or sent.
+fn named<A, P>(effects: &[Effect<A, P>], received: bool) -> &[MemberId] {
+    let lost = effects.iter().find_map(|effect| match effect {
+        Effect::Received { lost, .. } if received => Some(lost.as_slice()),
+        Effect::Sent { lost, .. } if !received => Some(lost.as_slice()),
+        Effect::Received { .. }
+        | Effect::Sent { .. }
+        | Effect::ToController(_)
+        | Effect::Convene(_)
+        | Effect::Receive(_)
+        | Effect::Line(_)
+        | Effect::Begun { .. }
+        | Effect::Deliver { .. }
+        | Effect::Room { .. }
+        | Effect::Refused(_)
+        | Effect::Drained
+        | Effect::Ended(_) => None,
+    });
+    lost.unwrap_or_default()
+}
+
+fn is_over<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> bool {
+    matches!(step.after.phase, crate::member::Phase::Ended(_))
+}
+
+fn end_counts<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdict {
+    let Some(round) = step.before.open.as_ref().map(|open| open.round) else { return Verdict::Idle };
+    if is_over(step) {
+        return Verdict::Idle;
+    }
+    let mut verdict = Verdict::Idle;
+    for sender in done(step, |open| open.receiving.as_ref(), named(step.effects, true)) {
+        let ended = parcels(step, sender).any(|it| it.round == round && it.what == What::End);
+        if !ended {
+            return Verdict::Broken("a sender counts though it has not ended");
+        }
+        verdict = Verdict::Holds;
+    }
+    verdict
+}
+
+fn lost_named<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdict {
+    if is_over(step) {
+        return Verdict::Idle;
+    }
+    let mut verdict = Verdict::Idle;
+    for receiver in done(step, |open| open.sending.as_ref(), named(step.effects, false)) {
+        let said = matches!(step.event, Event::Line(LineEvent::Have { from, .. }) if *from == receiver);
+        if !said || step.after.lines.under_way(receiver) > 0 {
+            return Verdict::Broken("a receiver that has not said that it has everything is not named");
+        }
+        verdict = Verdict::Holds;
+    }
+    verdict
+}
+
+fn verdict_heard<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdict {
+    let Event::Controller(ToMember::Gone(gone)) = step.event else { return Verdict::Idle };
+    let halves = |shuffle: &Shuffle<A, P>| {
+        let open = shuffle.open.as_ref();
+        let halves = open.map(|open| [open.sending.as_ref(), open.receiving.as_ref()]);
+        halves.into_iter().flatten().flatten().any(|half| half.awaited.contains(gone))
+    };
+    if !halves(step.before) {
+        return Verdict::Idle;
+    }
+    Verdict::from_bool(!halves(step.after), "one is gone and is waited for")
+}
+
+fn insiders<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdict {
+    let Event::Roster { round, cut, .. } = step.event else { return Verdict::Idle };
+    let roster = step.after.rosters.iter().find(|roster| roster.round == *round);
+    let Some(roster) = roster else { return Verdict::Idle };
+    let inside = roster.present.iter().all(|it| it.member.stamp <= *cut);
+    Verdict::from_bool(inside, "one that does not hear of a round is waited for in it")
+}
+
+fn asked_on_change<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdict {
+    let asks = step.effects.contains(&Effect::ToController(ToController::CallRoll));
+    if !asks || *step.event == Event::ControllerUp {
+        return Verdict::Idle;
+    }
+    let convener = &step.after.convener;
+    let at = convener.roll.as_ref().map(|roll| roll.at);
+    Verdict::from_bool(at != convener.known, "the roll is called though nothing has changed")
+}

@@ -1,0 +1,254 @@
+//! Channels that shuffle: two or three members, records, and faults.
+
+pub(crate) mod alone;
+mod witnesses;
+
+use cirrus_core::bug::Bugs;
+use cirrus_core::channel::Role;
+use cirrus_core::ids::{FanOut, Millis};
+use cirrus_core::member::Kind;
+use cirrus_core::{direct, member, shuffle};
+
+use super::{Golden, World};
+use crate::shuffle::{Action, Fault, Group, Setup, Shuffles};
+use crate::system::Witness;
+use crate::zip::Address;
+use witnesses::*;
+
+/// A small channel that shuffles.
+#[derive(Clone, Copy)]
+struct Small {
+    roles: &'static [Role],
+    joins_as: Role,
+    rounds: u64,
+    pieces: u32,
+    window: u32,
+    slow: &'static [Address],
+    faults: &'static [(Fault, u32)],
+    mortal: &'static [Address],
+    prompt_rosters: bool,
+    prompt_calls: bool,
+    prologue: fn(&Group) -> Option<Action>,
+    witnesses: &'static [Witness<Group>],
+}
+
+/// A sender and a receiver, who is the root.
+const PAIR: Small = Small {
+    roles: &[Role::Receiver, Role::Sender],
+    joins_as: Role::Both,
+    rounds: 1,
+    pieces: 2,
+    window: 2,
+    slow: &[],
+    faults: &[],
+    mortal: &[],
+    prompt_rosters: true,
+    prompt_calls: true,
+    prologue: |_| None,
+    witnesses: &[],
+};
+
+fn system(small: &Small, bugs: Bugs) -> Shuffles {
+    // The tree below is an ordinary one.
+    let zip = super::zip::calm(bugs).setup;
+    let setup = Setup {
+        controller: zip.controller,
+        member: member::Config { kind: Kind::Broadcast, window: 1, ..zip.member },
+        shuffle: shuffle::Config {
+            limits: direct::Limits {
+                window: small.window,
+                strangers_max: 4,
+                redial: Millis(100),
+                missing: Millis(1000),
+                bugs,
+            },
+            rosters_max: 2,
+        },
+        fan_out: FanOut(2),
+        roles: small.roles.to_vec(),
+        joins_as: small.joins_as,
+        rounds: small.rounds,
+        pieces: small.pieces,
+        slow: small.slow.to_vec(),
+        faults: small.faults.iter().copied().collect(),
+        mortal: small.mortal.to_vec(),
+        prompt_rosters: small.prompt_rosters,
+        prompt_calls: small.prompt_calls,
+    };
+    Shuffles { setup, prologue: small.prologue, steps_max: 150, witnesses: small.witnesses }
+}
+
+macro_rules! world {
+    ($name:literal, $about:literal, $golden:expr, $small:expr) => {
+        World {
+            name: $name,
+            about: $about,
+            golden: Golden { unique: $golden.0, depth: $golden.1 },
+            deep: false,
+            make: |bugs| Box::new(system(&$small, bugs)),
+        }
+    };
+}
+
+/// The application of whoever is in and has not called calls, until all have.
+fn all_call(group: &Group) -> Option<Action> {
+    let idle = |it: &crate::shuffle::Process| !it.shuffle.called && it.begun.round.0 == 0;
+    (0..).zip(&group.processes).find(|(_, it)| idle(it)).map(|(address, _)| Action::Call(address))
+}
+
+/// The worlds of this family.
+pub(super) fn worlds() -> Vec<World> {
+    let [takes, gives] = alone::worlds();
+    vec![
+        takes,
+        gives,
+        world!(
+            "shuffle-calm",
+            "one who sends and receives, one who receives, two rounds",
+            (329, 27),
+            Small {
+                roles: &[Role::Both, Role::Receiver],
+                rounds: 2,
+                pieces: 1,
+                prompt_rosters: false,
+                witnesses: &[COMPLETE, EARLY],
+                ..PAIR
+            }
+        ),
+        world!(
+            "shuffle-breaks",
+            "the connection breaks anywhere",
+            (525, 26),
+            Small {
+                pieces: 3,
+                prompt_calls: false,
+                faults: &[(Fault::Break, 3)],
+                prologue: all_call,
+                witnesses: &[COMPLETE, RESUMED, MARK_LOST, MARK_AGAIN],
+                ..PAIR
+            }
+        ),
+        world!(
+            "shuffle-sender",
+            "a sender dies anywhere, or is declared dead",
+            (5_893, 19),
+            Small {
+                roles: &[Role::Receiver, Role::Sender, Role::Sender],
+                faults: &[(Fault::Crash, 1), (Fault::Fence, 1)],
+                mortal: &[1],
+                prologue: all_call,
+                witnesses: &[COMPLETE, HALF_LOST, DEAD_COUNTS],
+                ..PAIR
+            }
+        ),
+        world!(
+            "shuffle-fenced",
+            "a sender is declared dead and does not know it, and a connection breaks",
+            (894, 20),
+            Small {
+                slow: &[0],
+                prompt_calls: false,
+                faults: &[(Fault::Fence, 1), (Fault::Break, 1)],
+                mortal: &[1],
+                prologue: all_call,
+                witnesses: &[COMPLETE, FENCED_KEPT, FENCED_CALLS],
+                ..PAIR
+            }
+        ),
+        world!(
+            "shuffle-receiver",
+            "a receiver dies anywhere, or is declared dead",
+            (2_565, 26),
+            Small {
+                roles: &[Role::Receiver, Role::Receiver, Role::Sender],
+                window: 1,
+                slow: &[1],
+                faults: &[(Fault::Crash, 1), (Fault::Fence, 1)],
+                mortal: &[1],
+                witnesses: &[COMPLETE, RECEIVER_LOST, TAKEN_AND_LOST],
+                ..PAIR
+            }
+        ),
+        world!(
+            "shuffle-slow",
+            "a receiver takes one piece at a time",
+            (2_753, 26),
+            Small {
+                roles: &[Role::Receiver, Role::Sender, Role::Sender],
+                pieces: 3,
+                window: 1,
+                slow: &[0],
+                prologue: all_call,
+                witnesses: &[COMPLETE, HELD_BACK],
+                ..PAIR
+            }
+        ),
+        world!(
+            "shuffle-hostile",
+            "things come twice and out of order, and connections break",
+            (38_477, 24),
+            Small {
+                pieces: 3,
+                window: 3,
+                faults: &[(Fault::Repeat, 2), (Fault::Overtake, 2), (Fault::Break, 1)],
+                prologue: all_call,
+                witnesses: &[COMPLETE, REPEATED, RESUMED],
+                ..PAIR
+            }
+        ),
+        world!(
+            "shuffle-join",
+            "somebody joins between two rounds, or in one",
+            (93_608, 50),
+            Small {
+                rounds: 2,
+                pieces: 1,
+                faults: &[(Fault::Join, 1)],
+                prompt_rosters: false,
+                witnesses: &[COMPLETE, OUTSIDER, JOINED],
+                ..PAIR
+            }
+        ),
+        world!(
+            "shuffle-leave",
+            "somebody leaves",
+            (187_053, 45),
+            Small {
+                roles: &[Role::Both, Role::Both],
+                rounds: 2,
+                pieces: 1,
+                faults: &[(Fault::Leave, 1)],
+                witnesses: &[COMPLETE, DRAINED],
+                ..PAIR
+            }
+        ),
+        world!(
+            "shuffle-root",
+            "the root dies anywhere, or is declared dead, in two rounds",
+            (38_021, 37),
+            Small {
+                roles: &[Role::Sender, Role::Receiver, Role::Sender],
+                rounds: 2,
+                pieces: 1,
+                faults: &[(Fault::Crash, 1), (Fault::Fence, 1)],
+                mortal: &[0],
+                prompt_rosters: false,
+                witnesses: &[COMPLETE, RECONVENED, EARLY_LOST],
+                ..PAIR
+            }
+        ),
+        world!(
+            "shuffle-apart",
+            "the controller is out of reach, and somebody reports in vain",
+            (2_376, 23),
+            Small {
+                rounds: 2,
+                pieces: 1,
+                prompt_calls: false,
+                faults: &[(Fault::Cut, 1), (Fault::Impatient, 1), (Fault::Break, 1)],
+                witnesses: &[COMPLETE, ASKED_AGAIN],
+                ..PAIR
+            }
+        ),
+    ]
+}
