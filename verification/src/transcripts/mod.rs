@@ -8,6 +8,7 @@
 mod changes;
 mod scene;
 mod script;
+mod shuffles;
 mod words;
 
 use std::path::{Path, PathBuf};
@@ -59,8 +60,9 @@ fn take(scene: &mut Option<Scene>, line: &str) -> Result<Vec<String>, String> {
 
 fn stories() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("transcripts");
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    // Those of shuffles, in a folder of their own, have no script.
+    let mut files: Vec<PathBuf> = entries.filter(|path| path.is_file()).collect();
     files.sort();
     files
 }

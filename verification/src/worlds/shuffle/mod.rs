@@ -90,6 +90,13 @@ macro_rules! world {
     };
 }
 
+/// A channel in which nothing is left out, for a story.
+#[cfg(test)]
+pub(crate) fn story(roles: &'static [Role]) -> Shuffles {
+    let small = Small { roles, prompt_calls: false, prompt_rosters: false, ..PAIR };
+    system(&small, Bugs::default())
+}
+
 /// The application of whoever is in and has not called calls, until all have.
 fn all_call(group: &Group) -> Option<Action> {
     let idle = |it: &crate::shuffle::Process| !it.shuffle.called && it.begun.round.0 == 0;
