@@ -105,10 +105,12 @@ fn all_call(group: &Group) -> Option<Action> {
 
 /// The worlds of this family.
 pub(super) fn worlds() -> Vec<World> {
-    let [takes, gives] = alone::worlds();
+    [alone::worlds().into(), calm(), deaths(), changes()].into_iter().flatten().collect::<Vec<World>>()
+}
+
+/// When all members stay.
+fn calm() -> Vec<World> {
     vec![
-        takes,
-        gives,
         world!(
             "shuffle-calm",
             "one who sends and receives, one who receives, two rounds",
@@ -135,6 +137,39 @@ pub(super) fn worlds() -> Vec<World> {
                 ..PAIR
             }
         ),
+        world!(
+            "shuffle-slow",
+            "a receiver takes one piece at a time",
+            (2_753, 26),
+            Small {
+                roles: &[Role::Receiver, Role::Sender, Role::Sender],
+                pieces: 3,
+                window: 1,
+                slow: &[0],
+                prologue: all_call,
+                witnesses: &[COMPLETE, HELD_BACK],
+                ..PAIR
+            }
+        ),
+        world!(
+            "shuffle-hostile",
+            "things come twice and out of order, and connections break",
+            (38_477, 24),
+            Small {
+                pieces: 3,
+                window: 3,
+                faults: &[(Fault::Repeat, 2), (Fault::Overtake, 2), (Fault::Break, 1)],
+                prologue: all_call,
+                witnesses: &[COMPLETE, REPEATED, RESUMED],
+                ..PAIR
+            }
+        ),
+    ]
+}
+
+/// When members die, or are taken for dead.
+fn deaths() -> Vec<World> {
+    vec![
         world!(
             "shuffle-sender",
             "a sender dies anywhere, or is declared dead",
@@ -177,32 +212,26 @@ pub(super) fn worlds() -> Vec<World> {
             }
         ),
         world!(
-            "shuffle-slow",
-            "a receiver takes one piece at a time",
-            (2_753, 26),
+            "shuffle-root",
+            "the root dies anywhere, or is declared dead, in two rounds",
+            (38_021, 37),
             Small {
-                roles: &[Role::Receiver, Role::Sender, Role::Sender],
-                pieces: 3,
-                window: 1,
-                slow: &[0],
-                prologue: all_call,
-                witnesses: &[COMPLETE, HELD_BACK],
+                roles: &[Role::Sender, Role::Receiver, Role::Sender],
+                rounds: 2,
+                pieces: 1,
+                faults: &[(Fault::Crash, 1), (Fault::Fence, 1)],
+                mortal: &[0],
+                prompt_rosters: false,
+                witnesses: &[COMPLETE, RECONVENED, EARLY_LOST],
                 ..PAIR
             }
         ),
-        world!(
-            "shuffle-hostile",
-            "things come twice and out of order, and connections break",
-            (38_477, 24),
-            Small {
-                pieces: 3,
-                window: 3,
-                faults: &[(Fault::Repeat, 2), (Fault::Overtake, 2), (Fault::Break, 1)],
-                prologue: all_call,
-                witnesses: &[COMPLETE, REPEATED, RESUMED],
-                ..PAIR
-            }
-        ),
+    ]
+}
+
+/// When members come and go, and when the controller is out of reach.
+fn changes() -> Vec<World> {
+    vec![
         world!(
             "shuffle-join",
             "somebody joins between two rounds, or in one",
@@ -226,21 +255,6 @@ pub(super) fn worlds() -> Vec<World> {
                 pieces: 1,
                 faults: &[(Fault::Leave, 1)],
                 witnesses: &[COMPLETE, DRAINED],
-                ..PAIR
-            }
-        ),
-        world!(
-            "shuffle-root",
-            "the root dies anywhere, or is declared dead, in two rounds",
-            (38_021, 37),
-            Small {
-                roles: &[Role::Sender, Role::Receiver, Role::Sender],
-                rounds: 2,
-                pieces: 1,
-                faults: &[(Fault::Crash, 1), (Fault::Fence, 1)],
-                mortal: &[0],
-                prompt_rosters: false,
-                witnesses: &[COMPLETE, RECONVENED, EARLY_LOST],
                 ..PAIR
             }
         ),
