@@ -12,11 +12,12 @@
 //! ever rebalanced. Each operation touches one or two places, their parents and their children: it is O(F), and
 //! it tells exactly the survivors whose [`Assignment`] changed, each once (T4, T7). An edge is a parent and a
 //! child; it keeps its link id while both stay the same, also when both move, and gets a fresh one otherwise.
-//! The fan-out changes place by place, see `shape`.
+//! The fan-out changes place by place, see `shape`; a machine whose members share one place, see `lodging`.
 //!
 //! An operation that finds no member, or too few stamps, changes nothing. When to change what, and telling the
 //! members, is left to the controller.
 
+mod lodging;
 pub mod rules;
 mod shape;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod tests;
 
 use crate::ids::{ControllerEpoch, FanOut, LinkId, MemberId, Place, Stamp};
 use crate::machine::Effects;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use shape::{Places, Shape};
 
@@ -63,6 +65,8 @@ pub struct Tree {
     slots: Vec<Slot>,
     /// The slot that a joiner gets, when one has been left.
     free: Option<u32>,
+    /// Who lodges with whom, by slot. A host without lodgers is not in it.
+    lodgings: BTreeMap<MemberId, Vec<Edge>>,
 }
 
 /// A place that is taken.
@@ -84,6 +88,13 @@ enum Slot {
         /// Where it sits.
         place: Place,
     },
+    /// A member without a place.
+    Lodging {
+        /// The rest of its id.
+        stamp: Stamp,
+        /// The slot of its host.
+        host: u32,
+    },
     /// Nobody any more.
     Free {
         /// The slot that was left before this one, and not given since.
@@ -101,6 +112,7 @@ impl Tree {
             seats: Vec::new(),
             slots: Vec::new(),
             free: None,
+            lodgings: BTreeMap::new(),
         }
     }
 
@@ -121,21 +133,13 @@ impl Tree {
     pub fn join(&mut self, out: &mut impl Effects<MemberId>) -> Option<MemberId> {
         let place = Place(self.len());
         place.next()?;
-        let slot = self.free.or_else(|| u32::try_from(self.slots.len()).ok())?;
+        let slot = self.next_slot()?;
         let parent = self.shape.parent(place).and_then(|above| self.member(above));
         let mut stamps = self.stamps(if parent.is_some() { 2 } else { 1 })?;
         let stamp = stamps.next()?;
         let member = MemberId { stamp, slot };
         self.seats.push(Seat { member, link: stamps.next().map(LinkId) });
-        let taken = Slot::Taken { stamp, place };
-        match self.slot_mut(slot) {
-            Some(entry) => {
-                if let Slot::Free { next } = core::mem::replace(entry, taken) {
-                    self.free = next;
-                }
-            }
-            None => self.slots.push(taken),
-        }
+        self.fill_slot(slot, Slot::Taken { stamp, place });
         out.push(member);
         if let Some(parent) = parent {
             out.push(parent);
@@ -143,9 +147,10 @@ impl Tree {
         Some(member)
     }
 
-    /// Removes a member, whether it leaves or died. The member of the last place takes its place.
+    /// Removes a member, whether it leaves or died. The member of the last place takes its place; if it has lodgers, they
+    /// do.
     ///
-    /// Tells the one that moved, both its parents, and its new children. False if there is no such member or no
+    /// Tells those who moved, both their parents, and their new children. False if there is no such member or no
     /// stamp is left.
     pub fn leave(&mut self, member: MemberId, out: &mut impl Effects<MemberId>) -> bool {
         self.remove(member, out).is_some()
@@ -153,7 +158,21 @@ impl Tree {
 
     /// Does `leave`; `None` for false.
     fn remove(&mut self, member: MemberId, out: &mut impl Effects<MemberId>) -> Option<()> {
+        if let Some(host) = self.lodging(member) {
+            self.move_out(member, host.member, out);
+            return Some(());
+        }
         let hole = self.place(member)?;
+        if self.lodgings.contains_key(&member) {
+            return self.succeed(member, out);
+        }
+        self.vacate(hole, out)?;
+        self.free_slot(member.slot);
+        Some(())
+    }
+
+    /// Lets the member of the last place take this one, whoever sat there.
+    fn vacate(&mut self, hole: Place, out: &mut impl Effects<MemberId>) -> Option<()> {
         let last = Place(self.len().checked_sub(1)?);
         let above = self.shape.parent(hole);
         if hole == last {
@@ -179,9 +198,6 @@ impl Tree {
                 |place| place == hole || Some(place) == above || self.shape.parent(place) == Some(hole);
             self.tell(from.filter(|place| !told(*place)), out);
         }
-        let free = Slot::Free { next: self.free };
-        *self.slot_mut(member.slot)? = free;
-        self.free = Some(member.slot);
         self.shape.settle(self.len());
         Some(())
     }
@@ -275,12 +291,12 @@ impl Tree {
         Some(Assignment { place, parent: self.parent(member), children: self.children(member).collect() })
     }
 
-    /// Where a member sits.
+    /// Where a member sits; a lodger sits nowhere.
     #[must_use]
     pub fn place(&self, member: MemberId) -> Option<Place> {
         match self.slots.get(member.slot as usize)? {
             Slot::Taken { stamp, place } => (*stamp == member.stamp).then_some(*place),
-            Slot::Free { .. } => None,
+            Slot::Lodging { .. } | Slot::Free { .. } => None,
         }
     }
 
@@ -293,7 +309,7 @@ impl Tree {
     /// Whether the member is in the tree.
     #[must_use]
     pub fn contains(&self, member: MemberId) -> bool {
-        self.place(member).is_some()
+        self.place(member).is_some() || self.lodging(member).is_some()
     }
 
     /// The member at place 0.
@@ -302,13 +318,13 @@ impl Tree {
         self.member(Place(0))
     }
 
-    /// How many members there are.
+    /// How many members have a place.
     #[must_use]
     pub fn len(&self) -> u32 {
         u32::try_from(self.seats.len()).unwrap_or(u32::MAX)
     }
 
-    /// Whether there are none.
+    /// Whether there are none. Then nobody lodges either.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.seats.is_empty()
@@ -322,7 +338,7 @@ impl Tree {
         Some(Edge { member: above, link: self.seat(place)?.link? })
     }
 
-    /// Who is below a member, by place.
+    /// Who is below a member, by place; without its lodgers.
     pub fn children(&self, member: MemberId) -> impl Iterator<Item = Edge> {
         let places = self.place(member).map(|place| self.below(place));
         places.into_iter().flatten().filter_map(|place| {
@@ -331,7 +347,7 @@ impl Tree {
         })
     }
 
-    /// All members, by place.
+    /// All members that have a place, by place.
     pub fn members(&self) -> impl DoubleEndedIterator<Item = MemberId> + ExactSizeIterator {
         self.seats.iter().map(|seat| seat.member)
     }
@@ -369,6 +385,32 @@ impl Tree {
     /// An entry of the slot table.
     fn slot_mut(&mut self, slot: u32) -> Option<&mut Slot> {
         self.slots.get_mut(slot as usize)
+    }
+
+    /// The slot of whoever comes next.
+    fn next_slot(&self) -> Option<u32> {
+        self.free.or_else(|| u32::try_from(self.slots.len()).ok())
+    }
+
+    /// Gives that slot away.
+    fn fill_slot(&mut self, slot: u32, to: Slot) {
+        match self.slot_mut(slot) {
+            Some(entry) => {
+                if let Slot::Free { next } = core::mem::replace(entry, to) {
+                    self.free = next;
+                }
+            }
+            None => self.slots.push(to),
+        }
+    }
+
+    /// Nobody has this slot any more.
+    fn free_slot(&mut self, slot: u32) {
+        let free = Slot::Free { next: self.free };
+        if let Some(entry) = self.slot_mut(slot) {
+            *entry = free;
+            self.free = Some(slot);
+        }
     }
 
     /// Takes the next so many stamps, all or none.

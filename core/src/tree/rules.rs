@@ -8,7 +8,7 @@ use crate::ids::{FanOut, LinkId, Place, Stamp};
 use alloc::vec::Vec;
 
 /// T1: the members form one tree. Ids and places lead to each other, everybody but the root has a link to a
-/// parent that counts it among its children, no stamp is in use twice or newer than the last one given, and every
+/// parent that counts it among its children, lodgers and their hosts know each other, no stamp is in use twice or newer than the last one given, and every
 /// slot that nobody has is on the list of free ones.
 #[must_use]
 pub fn spanning(tree: &Tree) -> bool {
@@ -25,10 +25,24 @@ pub fn spanning(tree: &Tree) -> bool {
         stamps.push(seat.member.stamp);
         stamps.extend(seat.link.map(|LinkId(stamp)| stamp));
     }
+    for (host, lodgers) in &tree.lodgings {
+        let by_slot = lodgers.iter().zip(lodgers.iter().skip(1));
+        let sorted = by_slot.fold(true, |sorted, (one, next)| sorted && one.member.slot < next.member.slot);
+        if lodgers.is_empty() || !sorted || tree.place(*host).is_none() {
+            return false;
+        }
+        for lodger in lodgers {
+            let hosted = tree.lodging(lodger.member);
+            if hosted.is_none_or(|edge| edge.member != *host || edge.link != lodger.link) {
+                return false;
+            }
+            stamps.extend([lodger.member.stamp, lodger.link.0]);
+        }
+    }
     stamps.sort_unstable();
     let unique = stamps.windows(2).all(|pair| pair.first() < pair.last());
     let known = stamps.last().is_none_or(|newest| *newest <= tree.stamp);
-    unique && known && free_slots(tree) == tree.slots.len().checked_sub(tree.seats.len())
+    unique && known && free_slots(tree) == tree.slots.len().checked_sub(tree.everybody().count())
 }
 
 /// How long the list of free slots is; `None` if it leads to one that is not free, or in a circle.
@@ -38,7 +52,7 @@ fn free_slots(tree: &Tree) -> Option<usize> {
     while let Some(slot) = next {
         next = match tree.slots.get(slot as usize)? {
             Slot::Free { next } => *next,
-            Slot::Taken { .. } => return None,
+            Slot::Taken { .. } | Slot::Lodging { .. } => return None,
         };
         length = length.checked_add(1).filter(|length| *length <= tree.slots.len())?;
     }

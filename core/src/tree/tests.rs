@@ -75,7 +75,9 @@ fn without_stamps_nothing_changes() {
 
 #[test]
 fn one_stamp_too_few_changes_nothing() {
-    let cases: [(&str, u32, Operation); 3] = [
+    let cases: [(&str, u32, Operation); 5] = [
+        ("an id and a link to a host", 2, |tree, out| tree.lodge(at(tree, 3), out).is_some()),
+        ("an id, a lodger, one above and two below", 5, |tree, out| tree.replace(at(tree, 1), out).is_some()),
         ("an id and a link", 2, |tree, out| tree.join(out).is_some()),
         ("two links below the root's filler", 2, |tree, out| tree.leave(at(tree, 0), out)),
         ("two above and two below", 4, |tree, out| tree.swap(at(tree, 1), at(tree, 6), out)),
@@ -95,9 +97,23 @@ fn one_stamp_too_few_changes_nothing() {
 #[test]
 fn spanning_sees_what_is_broken() {
     let mut whole = grown(2, 6);
+    let host = at(&whole, 1);
+    assert!(whole.lodge(host, &mut Vec::new()).is_some() && whole.lodge(host, &mut Vec::new()).is_some());
     assert!(whole.leave(at(&whole, 4), &mut Vec::new()) && whole.leave(at(&whole, 2), &mut Vec::new()));
     assert!(rules::spanning(&whole));
-    let faults: [(&str, Fault); 12] = [
+    let faults: [(&str, Fault); 16] = [
+        ("a lodger lost", |tree| _ = tree.lodgings.pop_first()),
+        ("a lodger's link twice", |tree| {
+            let link = tree.seats[1].link.expect("it is not the root");
+            tree.lodgings.values_mut().for_each(|lodgers| lodgers[0].link = link);
+        }),
+        ("a host that nobody lodges with", |tree| {
+            let root = at(tree, 0);
+            tree.lodgings.insert(root, Vec::new());
+        }),
+        ("lodgers in another order", |tree| {
+            tree.lodgings.values_mut().for_each(|lodgers| lodgers.reverse());
+        }),
         ("two on one place", |tree| tree.seats[1] = tree.seats[2]),
         ("a seat lost", |tree| tree.seats.truncate(3)),
         ("a link twice", |tree| tree.seats[1].link = tree.seats[2].link),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use cirrus_core::ids::{ControllerEpoch, FanOut, MemberId, Place};
 use cirrus_core::tree::Tree;
 
-use crate::reference::{assert_told, assignments, parents};
+use crate::reference::{assert_told, assignments, differing, parents};
 
 const MEMBERS: usize = 60;
 const FAN_OUTS: std::ops::RangeInclusive<usize> = 1..=5;
@@ -131,6 +131,52 @@ fn what_leaves_tell_does_not_depend_on_the_tree() {
                 let expected = if place == members - 1 { 1 } else { 3 - usize::from(sibling) };
                 assert_eq!(told.len(), expected, "place {place} of {members}, fan-out {fan_out}");
             }
+        }
+    }
+}
+
+/// How many are told when a daemon takes the places of `lambdas`, and when it goes again; each once.
+fn lodged(tree: &Tree, lambdas: &[usize]) -> (usize, usize) {
+    let lambdas: Vec<MemberId> = lambdas.iter().map(|place| at(tree, *place)).collect();
+    let before = assignments(tree);
+    let mut with = tree.clone();
+    let mut told = vec![];
+    let daemon = with.replace(lambdas[0], &mut told).expect("stamps are left");
+    assert!(lambdas[1..].iter().all(|lambda| with.move_in(*lambda, daemon, &mut told)));
+    told.sort_unstable();
+    told.dedup();
+    // Who had a neighbour between two steps that it has no more may be told for nothing.
+    assert!(differing(&before, &assignments(&with)).iter().all(|member| told.contains(member)));
+    let (mut without, mut gone) = (with.clone(), vec![]);
+    assert!(without.leave(daemon, &mut gone));
+    assert_told(&assignments(&with), &assignments(&without), &gone);
+    assert_eq!(without.len(), tree.len());
+    (told.len(), gone.len())
+}
+
+#[test]
+fn a_daemon_that_comes_or_goes_tells_as_many_as_the_table_says() {
+    for fan_out in FAN_OUTS {
+        for lambdas in 1..=3 {
+            let mut most = (0, 0);
+            for members in lambdas..=24 {
+                let tree = grown(fan_out, members);
+                for first in 0..members {
+                    let others = (0..members).filter(|place| *place != first).take(lambdas - 1);
+                    let near: Vec<usize> = std::iter::once(first).chain(others).collect();
+                    let far: Vec<usize> = (0..lambdas).map(|nth| (first + nth * 7) % members).collect();
+                    let distinct = far.iter().collect::<std::collections::BTreeSet<_>>().len() == lambdas;
+                    for chosen in std::iter::once(near).chain(distinct.then_some(far)) {
+                        let told = lodged(&tree, &chosen);
+                        most = (most.0.max(told.0), most.1.max(told.1));
+                    }
+                }
+            }
+            // The first takes in the one in whose place it sits; each other one leaves a hole, and is told of its host.
+            let others = lambdas - 1;
+            let (comes, goes) = (fan_out + 3 + others * (fan_out + 4), fan_out + 2 + 2 * others);
+            assert!(most.0 <= comes && most.1 <= goes, "fan-out {fan_out}, {lambdas} lambdas: {most:?}");
+            assert!(others > 0 || most == (comes, goes), "fan-out {fan_out}: {most:?}");
         }
     }
 }

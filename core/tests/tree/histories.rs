@@ -1,5 +1,7 @@
 //! Random histories, with ids of members who left and of nobody, against the naive tree.
 
+use std::collections::BTreeSet;
+
 use cirrus_core::ids::{ControllerEpoch, FanOut, MemberId, Stamp};
 use cirrus_core::tree::{Tree, rules};
 use proptest::collection::vec;
@@ -24,6 +26,9 @@ enum Operation {
     Leave(Who),
     Swap(Who, Who),
     Renew(Who),
+    Lodge(Who),
+    Replace(Who),
+    MoveIn(Who, Who),
     Reshape(u32),
     Step,
 }
@@ -41,6 +46,9 @@ fn operation() -> impl Strategy<Value = Operation> {
         5 => who().prop_map(Operation::Leave),
         4 => (who(), who()).prop_map(|(a, b)| Operation::Swap(a, b)),
         2 => who().prop_map(Operation::Renew),
+        3 => who().prop_map(Operation::Lodge),
+        2 => who().prop_map(Operation::Replace),
+        3 => (who(), who()).prop_map(|(member, host)| Operation::MoveIn(member, host)),
         2 => (0..6_u32).prop_map(Operation::Reshape),
         12 => Just(Operation::Step),
     ]
@@ -64,14 +72,26 @@ impl Pair {
             |from: &[MemberId], at: usize| from.get(at % from.len().max(1)).copied().unwrap_or_default();
         match who {
             Who::Ever(at) => pick(&self.ever, at),
-            Who::Present(at) => pick(self.reference.members(), at),
+            Who::Present(at) => pick(&self.reference.everybody(), at),
             Who::Forged(member) => member,
+        }
+    }
+
+    /// Somebody has come, perhaps.
+    fn came(&mut self, member: Option<MemberId>, note: impl FnOnce(&mut Reference, MemberId)) {
+        if let Some(member) = member {
+            note(&mut self.reference, member);
+            self.ever.push(member);
         }
     }
 
     /// Does the same to both, and holds them against each other.
     fn step(&mut self, operation: Operation) {
         let before = self.tree.clone();
+        let lodgers = match operation {
+            Operation::Leave(who) => before.lodgers(self.id(who)).count(),
+            _ => 0,
+        };
         let mut told = vec![];
         let (answer, expected) = match operation {
             Operation::Join => {
@@ -92,6 +112,24 @@ impl Pair {
                 let member = self.id(who);
                 (self.tree.renew(member, &mut told), self.reference.renew(member))
             }
+            Operation::Lodge(who) => {
+                let host = self.id(who);
+                let lodger = self.tree.lodge(host, &mut told);
+                let expected = self.reference.hosts(host);
+                self.came(lodger, |reference, lodger| reference.lodge(host, lodger));
+                (lodger.is_some(), expected)
+            }
+            Operation::Replace(who) => {
+                let member = self.id(who);
+                let newcomer = self.tree.replace(member, &mut told);
+                let expected = self.reference.movable(member);
+                self.came(newcomer, |reference, newcomer| reference.replace(member, newcomer));
+                (newcomer.is_some(), expected)
+            }
+            Operation::MoveIn(member, host) => {
+                let (member, host) = (self.id(member), self.id(host));
+                (self.tree.move_in(member, host, &mut told), self.reference.move_in(member, host))
+            }
             Operation::Reshape(fan_out) => {
                 (self.tree.reshape(FanOut(fan_out)), self.reference.reshape(fan_out))
             }
@@ -102,8 +140,10 @@ impl Pair {
         assert_told(&assignments(&before), &assignments(&self.tree), &told);
         let fan_out = usize::try_from(self.tree.fan_out().max(before.fan_out()).0).expect("small");
         let most = match operation {
-            Operation::Join | Operation::Renew(_) => 2,
-            Operation::Leave(_) => fan_out + 3,
+            Operation::Join | Operation::Renew(_) | Operation::Lodge(_) => 2,
+            Operation::Leave(_) => fan_out + 3 + 2 * lodgers.saturating_sub(1),
+            Operation::Replace(_) => fan_out + 3,
+            Operation::MoveIn(..) => fan_out + 5,
             Operation::Swap(..) => 2 * fan_out + 4,
             Operation::Reshape(_) => 0,
             Operation::Step => 3,
@@ -111,7 +151,9 @@ impl Pair {
         assert!(told.len() <= most, "{} were told, {most} at most", told.len());
         let stepped = matches!(operation, Operation::Step) && before.reshapes_to().is_some();
         assert!(answer || stepped || before == self.tree, "refused, but something changed");
-        for member in self.ever.iter().filter(|member| !self.reference.members().contains(member)) {
+        let there = self.reference.everybody();
+        assert_eq!(self.tree.everybody().collect::<BTreeSet<_>>(), there.iter().copied().collect());
+        for member in self.ever.iter().filter(|member| !there.contains(member)) {
             assert!(!self.tree.contains(*member) && self.tree.assignment(*member).is_none());
             assert!(self.tree.parent(*member).is_none() && self.tree.children(*member).next().is_none());
         }

@@ -3,14 +3,27 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cirrus_core::ids::{FanOut, LinkId, MemberId, Stamp};
-use cirrus_core::tree::{Assignment, Tree};
+use cirrus_core::tree::{Assignment, Edge, Tree};
 
-/// Every member's assignment.
-pub(crate) type Assignments = BTreeMap<MemberId, Assignment>;
+/// All that a member must know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct View {
+    assignment: Option<Assignment>,
+    lodging: Option<Edge>,
+    lodgers: Vec<Edge>,
+}
+
+/// What every member must know.
+pub(crate) type Assignments = BTreeMap<MemberId, View>;
 
 /// What a tree says of all its members.
 pub(crate) fn assignments(tree: &Tree) -> Assignments {
-    tree.members().map(|member| (member, tree.assignment(member).expect("a member is assigned"))).collect()
+    let view = |member| View {
+        assignment: tree.assignment(member),
+        lodging: tree.lodging(member),
+        lodgers: tree.lodgers(member).collect(),
+    };
+    tree.everybody().map(|member| (member, view(member))).collect()
 }
 
 /// Those of `after` whose assignment is not that of `before`.
@@ -52,6 +65,8 @@ pub(crate) struct Reference {
     fan_out: usize,
     change: Option<Change>,
     links: BTreeMap<(MemberId, MemberId), LinkId>,
+    /// Lodgers and their hosts.
+    lodgings: BTreeMap<MemberId, MemberId>,
     /// Every stamp that was ever seen, in a member's id or a link's.
     stamps: BTreeSet<Stamp>,
 }
@@ -59,11 +74,54 @@ pub(crate) struct Reference {
 impl Reference {
     pub(crate) fn new(fan_out: u32) -> Self {
         let fan_out = fan_out.max(1) as usize;
-        Self { members: vec![], fan_out, change: None, links: BTreeMap::new(), stamps: BTreeSet::new() }
+        let (links, lodgings, stamps) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        Self { members: vec![], fan_out, change: None, links, lodgings, stamps }
     }
 
-    pub(crate) fn members(&self) -> &[MemberId] {
-        &self.members
+    /// All that are there, those with a place first.
+    pub(crate) fn everybody(&self) -> Vec<MemberId> {
+        self.members.iter().chain(self.lodgings.keys()).copied().collect()
+    }
+
+    /// Who lodges with this one, by slot.
+    fn lodgers(&self, host: MemberId) -> Vec<MemberId> {
+        let lodge = self.lodgings.iter().filter(|(_, of)| **of == host);
+        let mut lodgers: Vec<MemberId> = lodge.map(|(lodger, _)| *lodger).collect();
+        lodgers.sort_by_key(|lodger| lodger.slot);
+        lodgers
+    }
+
+    /// Whether somebody can come to lodge with this one.
+    pub(crate) fn hosts(&self, host: MemberId) -> bool {
+        self.find(host).is_some()
+    }
+
+    /// Whether this one can become a lodger.
+    pub(crate) fn movable(&self, member: MemberId) -> bool {
+        self.find(member).is_some() && self.lodgers(member).is_empty()
+    }
+
+    pub(crate) fn lodge(&mut self, host: MemberId, member: MemberId) {
+        assert!(self.stamps.insert(member.stamp), "a member's stamp was used before");
+        self.lodgings.insert(member, host);
+    }
+
+    pub(crate) fn replace(&mut self, member: MemberId, newcomer: MemberId) {
+        let place = self.find(member).expect("it was asked whether it can be moved");
+        self.members[place] = newcomer;
+        assert!(self.stamps.insert(newcomer.stamp), "a member's stamp was used before");
+        self.lodgings.insert(member, newcomer);
+    }
+
+    pub(crate) fn move_in(&mut self, member: MemberId, host: MemberId) -> bool {
+        if !self.movable(member) || !self.hosts(host) || member == host {
+            return false;
+        }
+        self.leave(member);
+        // It may have been the host's child, and gets another link now.
+        self.links.remove(&(host, member));
+        self.lodgings.insert(member, host);
+        true
     }
 
     fn find(&self, member: MemberId) -> Option<usize> {
@@ -76,7 +134,17 @@ impl Reference {
     }
 
     pub(crate) fn leave(&mut self, member: MemberId) -> bool {
+        if self.lodgings.remove(&member).is_some() {
+            return true;
+        }
         let Some(place) = self.find(member) else { return false };
+        let mut lodgers = self.lodgers(member).into_iter();
+        if let Some(heir) = lodgers.next() {
+            self.members[place] = heir;
+            self.members.extend(lodgers);
+            self.lodgings.retain(|_, host| *host != member);
+            return true;
+        }
         self.members.swap_remove(place);
         if let Some(change) = &mut self.change
             && change.to < self.fan_out
@@ -172,6 +240,16 @@ impl Reference {
             for edge in &now.children {
                 let upward = tree.parent(edge.member).expect("a child has a parent");
                 assert_eq!((upward.member, upward.link), (*member, edge.link));
+                links.insert((*member, edge.member), edge.link);
+            }
+        }
+        for member in &self.members {
+            let lodgers: Vec<Edge> = tree.lodgers(*member).collect();
+            assert!(lodgers.iter().map(|edge| edge.member).eq(self.lodgers(*member)));
+            for edge in lodgers {
+                let host = tree.lodging(edge.member).expect("a lodger has a host");
+                assert_eq!((host.member, host.link), (*member, edge.link));
+                assert!(tree.assignment(edge.member).is_none() && tree.contains(edge.member));
                 links.insert((*member, edge.member), edge.link);
             }
         }
