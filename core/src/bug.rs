@@ -186,6 +186,8 @@ pub enum Bug {
     HalfContributionKept,
     /// Who loses a child after it has sent something up keeps quiet about it.
     SpoiledUntold,
+    /// Who has told one root that values differ does not tell the next.
+    SpoiledToldOnce,
     /// Pieces of one attempt are combined with those of another.
     AttemptsMixed,
     /// Values are combined in the reverse order.

@@ -124,6 +124,7 @@ pub const ALL: &[Seeded] = &[
     seeded(Bug::RepeatNumbered, member::rules::NUMBERED_ONCE, "zip-away"),
     seeded(Bug::HalfContributionKept, zip::COMBINED_ONCE.name, "sum-chain"),
     seeded(Bug::SpoiledUntold, zip::ENDS.name, "sum-break"),
+    seeded(Bug::SpoiledToldOnce, zip::ENDS.name, "sum-mismatch-crash"),
     seeded(Bug::AttemptsMixed, zip::COMBINED_ONCE.name, "sum-chain"),
     seeded(Bug::OwnValueLast, zip::ORDERED.name, "sum-calm"),
     seeded(Bug::SealedWithoutSome, zip::COMPLETE.name, "sum-calm"),

@@ -255,6 +255,10 @@ impl Mesh {
         for (address, _) in &setup.sends {
             actions.extend(self.can_send(setup, *address).then_some(Action::Send(*address)));
         }
+        let all = (0..).zip(&self.processes).filter(|_| setup.everybody.is_some());
+        actions.extend(
+            all.filter_map(|(address, _)| self.can_send(setup, address).then_some(Action::Send(address))),
+        );
         // Nobody gives anything any more, and what there is is enough.
         let waits = |timer: &&Timer| matches!(timer, Timer::Member(_, member::Timer::RoundDeadline(..)));
         if actions.is_empty() && self.has_late(setup) {
@@ -265,6 +269,14 @@ impl Mesh {
     /// Whether an application has something to send and may.
     pub(crate) fn can_send(&self, setup: &Setup, address: Address) -> bool {
         let Some(process) = self.live(address) else { return false };
+        if let Some(everybody) = &setup.everybody {
+            let machine = &process.machine;
+            let known = machine.broadcast.sync.as_ref().zip(machine.id);
+            let counted = known.is_some_and(|(sync, me)| me.stamp <= sync.cut);
+            let room = machine.reduce.calls.len() < setup.member.window;
+            let open = process.next_round() <= everybody.until;
+            return machine.phase == Phase::Seated && counted && room && open;
+        }
         let planned = setup.sends.iter().filter(|(sender, _)| *sender == address).count();
         let machine = &process.machine;
         let busy = machine.broadcast.is_sending() || !machine.reduce.calls.is_empty();

@@ -63,6 +63,8 @@ pub struct Setup {
     pub wanted: u32,
     /// Which processes send, and how many pieces each time.
     pub sends: Vec<(Address, u32)>,
+    /// In a large channel of reduces: what everybody gives.
+    pub everybody: Option<Everybody>,
     /// How often each fault may happen.
     pub faults: BTreeMap<Fault, u32>,
     /// Who may die; everybody when it is empty.
@@ -71,6 +73,15 @@ pub struct Setup {
     pub prompt_control: bool,
     /// Connections are made at once.
     pub prompt_links: bool,
+}
+
+/// What every member that is counted gives to the reduces of a channel.
+#[derive(Clone, Debug)]
+pub struct Everybody {
+    /// How many pieces its first value has, its second one, and so on; then it begins anew.
+    pub pieces: Vec<u32>,
+    /// The last round that values are given to.
+    pub until: Round,
 }
 
 /// A member's connection to the controller.
@@ -265,6 +276,13 @@ impl Process {
     pub fn called(&self) -> usize {
         let pending = self.machine.reduce.calls.len() as usize;
         self.outcomes.len() + self.reduced.len() + pending + usize::from(self.machine.broadcast.is_sending())
+    }
+
+    /// The round that its next value would be given to.
+    #[must_use]
+    pub fn next_round(&self) -> Round {
+        let reduce = &self.machine.reduce;
+        Round((reduce.answered.0 + u64::from(reduce.calls.len()) + 1).saturating_sub(reduce.missed))
     }
 
     /// It lives, and its member's time is not over.

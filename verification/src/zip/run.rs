@@ -228,7 +228,12 @@ impl Run<'_, '_> {
         let Some(process) = self.mesh.live(address) else { return };
         let called = process.called();
         let mut planned = self.setup.sends.iter().filter(|(sender, _)| *sender == address);
-        let Some((_, pieces)) = planned.nth(called) else { return };
+        let everybody = self.setup.everybody.as_ref().map(|all| &all.pieces);
+        let planned = match everybody {
+            Some(pieces) => pieces.get(called % pieces.len().max(1)),
+            None => planned.nth(called).map(|(_, pieces)| pieces),
+        };
+        let Some(pieces) = planned else { return };
         let sequence = Sequence(u32::try_from(called + 1).unwrap_or(u32::MAX));
         let piece = |index| Piece { sender: address, sequence, index, with: Vec::new() };
         let pieces = (0..*pieces).map(piece).collect();

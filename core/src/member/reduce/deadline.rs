@@ -34,9 +34,12 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
         !self.at.cut_off || decided.unwrap_or(!self.calls.is_empty())
     }
 
-    /// Somebody here or below has given a value for the open round.
-    fn has_some(&self) -> bool {
-        !self.calls.is_empty() || self.below.iter().any(|(_, below)| below.at.round == self.at.round)
+    /// Somebody here or below who is counted has given a value for the open round.
+    fn has_some<A: Clone + Debug + Eq + Hash>(&self, env: &Env<'_, A>, broadcast: &Broadcast<A, P>) -> bool {
+        let own = !self.calls.is_empty() && env.me.stamp <= broadcast.cut();
+        let empty = |share: &Share| share.census.count == 0;
+        let open = self.below.iter().filter(|(_, below)| below.at.round == self.at.round);
+        own || open.into_iter().any(|(_, below)| !below.whole.as_ref().is_some_and(empty))
     }
 
     /// Tells the parent so, while the values cannot go up.
@@ -46,9 +49,10 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
         broadcast: &Broadcast<A, P>,
         out: &mut impl Effects<Effect<A, P>>,
     ) {
-        let waits = env.config.deadline.is_some() && self.sent == 0 && !self.announced && self.has_some();
+        let waits = env.config.deadline.is_some() && self.sent == 0 && !self.announced;
         if let Some(link) = env.links.up()
             && waits
+            && self.has_some(env, broadcast)
             && !env.config.bugs.has(Bug::BegunUntold)
         {
             self.announced = true;
@@ -67,7 +71,7 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
     ) {
         let Some(deadline) = env.config.deadline else { return };
         let (term, round) = (broadcast.term(), self.at.round);
-        if self.deadline != Some((term, round)) && self.has_some() {
+        if self.deadline != Some((term, round)) && self.has_some(env, broadcast) {
             self.deadline = Some((term, round));
             out.push(Effect::SetTimer { timer: Timer::RoundDeadline(term, round), after: deadline.after });
         }

@@ -64,6 +64,8 @@ pub struct Reduce<P> {
     pub missed: u64,
     /// What the children have sent, in the newest attempt that each has sent of.
     pub below: Map<LinkId, Below<P>>,
+    /// The term of all that follows.
+    pub term: Term,
     /// The attempt that this member is in.
     pub at: Try,
     /// How many combined pieces have gone up (or, at the root, into the result).
@@ -97,6 +99,7 @@ impl<P> Default for Reduce<P> {
             answered: Round(0),
             missed: 0,
             below: Map::default(),
+            term: Term::default(),
             at: Try::default(),
             sent: 0,
             combining: false,
@@ -240,6 +243,13 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
     {
         self.answer(env, broadcast, out);
         self.departures.note(env, broadcast, out);
+        if self.term != broadcast.term() {
+            // What was sent and told in another term nobody remembers.
+            self.term = broadcast.term();
+            self.told = self.told.filter(|_| env.config.bugs.has(Bug::SpoiledToldOnce));
+            self.begin(Try::default());
+            self.below = Map::default();
+        }
         // Before that it is not known whether the round is sealed already.
         if broadcast.carried().is_none_or(|carried| broadcast.position() < carried) {
             self.begin(Try::default());

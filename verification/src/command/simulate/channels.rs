@@ -54,11 +54,12 @@ fn print_campaign(all: &Report, first: u64, seeds: u64, took: f64) {
     }
     let (controller, whole) = all.controller;
     println!(
-        "\nseeds {first} to {}, {} members, {} broadcasts, {} faults, {} times quiet; healing took at most {} per mille \
+        "\nseeds {first} to {}, {} members, {} broadcasts, {} values for reduces, {} faults, {} times quiet; healing took at most {} per mille \
          of the time that it may take, and {} of the events",
         first.saturating_add(seeds.max(1) - 1),
         all.members,
         all.broadcasts,
+        all.reduces,
         all.faults.values().sum::<u64>(),
         all.quiet,
         all.healing.0,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::Hasher;
 
 use cirrus_core::controller::{self, Channel};
-use cirrus_core::ids::Millis;
+use cirrus_core::ids::{Millis, Round};
 use cirrus_core::rule::{RuleName, Ruled};
 
 use super::plan::{Plan, Planned, What, micros};
@@ -33,7 +33,7 @@ const LARGE: &[RuleName] = &[
 
 /// How far it may go, and how far that has got it.
 #[derive(Clone, Copy, Debug)]
-struct Bound {
+pub(super) struct Bound {
     since: u64,
     time: u64,
     began: u64,
@@ -42,18 +42,18 @@ struct Bound {
 
 /// A channel under way.
 pub(super) struct Episode {
-    plan: Plan,
+    pub(super) plan: Plan,
     steps: u64,
-    mesh: Mesh,
-    queue: Queue,
-    now: u64,
+    pub(super) mesh: Mesh,
+    pub(super) queue: Queue,
+    pub(super) now: u64,
     /// Incidents that have not happened, nor been given up.
     open: u32,
     /// Faults may strike.
     faults: bool,
-    bound: Option<Bound>,
+    pub(super) bound: Option<Bound>,
     happened: BTreeSet<Incident>,
-    report: Report,
+    pub(super) report: Report,
     trace: Digest,
     set: Vec<(Timer, Millis)>,
     sent: Vec<Action>,
@@ -109,6 +109,7 @@ impl Episode {
             self.open += 1;
         }
         self.faults = true;
+        self.reduce_until(Round(u64::MAX));
         let end = self.report.events + self.steps;
         let members = self.plan.members as usize;
         while self.mesh.processes.len() < members || self.open > 0 && self.report.events < end {
@@ -130,6 +131,7 @@ impl Episode {
             let process = mesh.processes.get(*address as usize);
             process.is_some_and(|process| *count <= process.called())
         });
+        self.catch_up();
         let bound = self.bound();
         self.bound = Some(bound);
         self.until_quiet()?;
@@ -142,6 +144,9 @@ impl Episode {
     /// Somebody sends to all once more, and all get it.
     fn prove(&mut self) -> Result<(), Box<Failed>> {
         let members: Vec<Address> = self.mesh.staying().map(|(_, it)| it.machine.address).collect();
+        if self.plan.setup.everybody.is_some() {
+            return self.prove_reduce();
+        }
         let mut random = Random::new(self.plan.luck);
         let Some(address) = random.pick(&members).copied() else { return Ok(()) };
         self.plan.setup.sends.push((address, 2));
@@ -156,7 +161,7 @@ impl Episode {
     /// How far healing may go: every one who is dead may have to be found out after the one before, every round under
     /// way may have to go down the tree and its reports up, by roots that change as often as members die, and the
     /// boundary between two fan-outs may have to pass all members.
-    fn bound(&self) -> Bound {
+    pub(super) fn bound(&self) -> Bound {
         let Plan { setup, latency, recontact, lease, .. } = &self.plan;
         let tree = &self.mesh.controller.tree;
         let members = u64::from(tree.len());
@@ -179,11 +184,13 @@ impl Episode {
     }
 
     /// Goes on until nothing is under way; then all rules are asked.
-    fn until_quiet(&mut self) -> Result<(), Box<Failed>> {
+    pub(super) fn until_quiet(&mut self) -> Result<(), Box<Failed>> {
         while let Some((at, due)) = self.queue.next() {
+            let waits = matches!(due, Due::Calls(_));
             self.happens(at, due)?;
+            let now = if waits { at } else { self.now };
             if let Some(bound) = self.bound
-                && (self.now > bound.since + bound.time || self.report.events > bound.began + bound.events)
+                && (now > bound.since + bound.time || self.report.events > bound.began + bound.events)
             {
                 return Err(self.failed(Vec::new(), "it does not become quiet"));
             }
@@ -214,6 +221,7 @@ impl Episode {
             Due::Arrives(action) => can_arrive(&self.mesh, action).then_some(action),
             Due::Fires(timer) => self.mesh.timers.contains(&timer).then_some(Action::Fire(timer)),
             Due::Joins => Some(Action::Join),
+            Due::Calls(address) => self.call(at, address),
             Due::Lapses(address) => self.lapses(at, address),
             Due::Happens(incident, tries) if self.faults => self.incident(at, incident, tries),
             Due::Happens(..) => None,
@@ -286,6 +294,9 @@ impl Episode {
             }
             let line: String = self.mesh.describe(&action).chars().take(WIDTH).collect();
             last.push_back(format!("{:>10} us  {line}", self.now));
+        }
+        if action == Action::Join {
+            self.newcomer();
         }
         let members = u64::from(self.mesh.controller.tree.len());
         let unasked = self.unasked(&action, members);
@@ -368,7 +379,7 @@ impl Episode {
             .collect()
     }
 
-    fn failed(&self, broken: Vec<Broken>, what: &str) -> Box<Failed> {
+    pub(super) fn failed(&self, broken: Vec<Broken>, what: &str) -> Box<Failed> {
         let mut last = Vec::new();
         if let Some(lines) = &self.last {
             last.push(self.plan.describe());

@@ -5,13 +5,13 @@
 //! with luck of its own.
 
 use cirrus_core::controller;
-use cirrus_core::ids::{FanOut, Millis};
-use cirrus_core::member;
+use cirrus_core::ids::{FanOut, Millis, Round};
+use cirrus_core::member::{self, Deadline, Kind};
 
 use super::{Asked, Incident};
 use crate::simulator::Random;
 use crate::worlds::zip::calm;
-use crate::zip::{Address, Fault, Setup};
+use crate::zip::{Address, Everybody, Fault, Setup};
 
 /// No seed plans more faults than this.
 const FAULTS_MAX: u32 = 160;
@@ -61,6 +61,8 @@ pub(super) struct Plan {
     pub(super) recontact: u64,
     /// How long the lease of a dead root goes on.
     pub(super) lease: u64,
+    /// In a channel of reduces: the most time between an answer and the next value.
+    pub(super) think: u64,
     /// In the order of their times.
     pub(super) incidents: Vec<Planned>,
     /// What is drawn for messages.
@@ -84,10 +86,12 @@ impl Plan {
             recontact: u64::from(random.between(1, 50)) * 1000,
             lease: micros(setup.controller.probe) + micros(setup.member.attach),
             incidents: Vec::new(),
+            think: latency.1 * u64::from(random.between(1, 20)),
             luck: random.draw(),
             setup: setup.clone(),
         };
         plan.incidents = incidents(&mut random, asked, &plan, &mut setup);
+        reduces(&mut random, &mut plan, &mut setup);
         plan.setup = setup;
         plan
     }
@@ -95,8 +99,15 @@ impl Plan {
     /// In a line.
     pub(super) fn describe(&self) -> String {
         let Setup { controller, member, fan_out, .. } = &self.setup;
+        let reduces = match (member.kind, member.deadline) {
+            (Kind::Broadcast, _) => String::new(),
+            (Kind::Reduce, None) => format!("reduces, strict {}, ", member.strict),
+            (Kind::Reduce, Some(deadline)) => {
+                format!("reduces, strict {}, {} by {} ms, ", member.strict, deadline.quorum, deadline.after.0)
+            }
+        };
         format!(
-            "{} members, fan-out {}, window {}, buffer {}, {} to {} us on the way, probe {} ms, attach {} ms, redial \
+            "{reduces}{} members, fan-out {}, window {}, buffer {}, {} to {} us on the way, probe {} ms, attach {} ms, redial \
              {} ms, submission {} ms, {} incidents",
             self.members,
             fan_out.0,
@@ -168,15 +179,14 @@ fn setup(random: &mut Random, asked: &Asked, members: u32, slowest: u64) -> Setu
         members: 0,
         wanted: u32::MAX,
         sends: Vec::new(),
-        faults: std::collections::BTreeMap::new(),
+        faults: Fault::ALL.map(|fault| (fault, u32::MAX)).into(),
         ..base
     }
 }
 
 /// Faults and broadcasts, by time; and what is sent, for the rules.
 fn incidents(random: &mut Random, asked: &Asked, plan: &Plan, setup: &mut Setup) -> Vec<Planned> {
-    let kinds: Vec<Fault> =
-        Fault::ALL.into_iter().filter(|kind| *kind != Fault::Hurry && random.below(2) == 0).collect();
+    let kinds: Vec<Fault> = Fault::ALL.into_iter().filter(|_| random.below(2) == 0).collect();
     let faults = random.between(0, FAULTS_MAX);
     // From one in two messages' time to the time that it takes to find out who is dead.
     let gap = plan.latency.1 * (1 << random.below(8)) / 2;
@@ -215,6 +225,31 @@ fn incidents(random: &mut Random, asked: &Asked, plan: &Plan, setup: &mut Setup)
     all.extend(pieces.into_iter().map(|(planned, _)| planned));
     all.sort_by_key(|it| (it.at, it.incident));
     all
+}
+
+/// Every third channel is one of reduces; half of those have a deadline, a quarter is strict. Nobody broadcasts there.
+fn reduces(random: &mut Random, plan: &mut Plan, setup: &mut Setup) {
+    let (kind, strict, timed) = (random.below(3), random.below(4) == 0, random.below(2) == 0);
+    let (attempts, named) = (random.between(1, 8), random.between(1, 64));
+    let (ways, quorum) = (random.between(2, 60), random.draw());
+    let pieces = [(); 4].map(|()| random.between(1, 3));
+    // Who comes later gives its first value beside the others' second one: where they differ, there is no result.
+    let same = random.below(8) > 0;
+    if kind > 0 {
+        return;
+    }
+    setup.sends.clear();
+    plan.incidents.retain(|planned| matches!(planned.what, What::Fault(_)));
+    let pieces = if same { vec![pieces[0]] } else { pieces.to_vec() };
+    setup.everybody = Some(Everybody { pieces, until: Round(0) });
+    let after = Millis(u32::try_from(plan.latency.1 / 1000).unwrap_or(0) * ways + ways);
+    let quorum = 1 + u32::try_from(Random::new(quorum).below(plan.members.into())).unwrap_or(0);
+    setup.member.kind = Kind::Reduce;
+    setup.member.strict = strict;
+    setup.member.attempts_max = attempts;
+    setup.member.missing_max = named;
+    setup.controller.departed_max = named;
+    setup.member.deadline = timed.then_some(Deadline { after, quorum });
 }
 
 /// The first member, any other, or one who joins later.

@@ -15,6 +15,8 @@ pub(super) enum Due {
     Fires(Timer),
     /// A process comes to join.
     Joins,
+    /// This process gives its next value to a reduce, if it may.
+    Calls(Address),
     /// Somebody looks whether the lease of this process, which is dead, has run out.
     Lapses(Address),
     /// An incident happens, or is tried again.

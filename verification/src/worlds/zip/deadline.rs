@@ -39,6 +39,16 @@ const LATE_CRASH: Small = Small {
     ..LATE
 };
 const LATE_CHAIN: Small = Small { fan_out: 1, ..LATE_CRASH };
+/// One joins and is not counted for the open round.
+const LATE_JOIN: Small = Small {
+    members: 2,
+    fan_out: 1,
+    quorum: Some(1),
+    sends: &[(0, 1), (1, 1), (2, 1)],
+    faults: &[(Fault::Hurry, 1), (Fault::Join, 1)],
+    witnesses: &[DELIVERED, LATE_NAMED, LATE_TOLD],
+    ..LATE
+};
 const LATE_BREAK: Small = Small {
     quorum: Some(1),
     fan_out: 1,
@@ -54,8 +64,9 @@ pub(super) fn worlds() -> Vec<World> {
         world!("late", "a reduce with a deadline", (632, 28), LATE),
         world!("late-silent", "two reduces of one, the others are silent", (78, 37), LATE_SILENT),
         world!("late-quorum", "two reduces, a deadline finds too few", (22_134, 43), LATE_QUORUM),
-        world!("late-crash", "a reduce with a deadline, a member dies", (14_734, 28), LATE_CRASH),
-        world!("late-chain", "the same along a chain", (14_893, 31), LATE_CHAIN),
-        world!("late-break", "a reduce with a deadline, a link breaks", (25_701, 41), LATE_BREAK),
+        world!("late-crash", "a reduce with a deadline, a member dies", (14_314, 28), LATE_CRASH),
+        world!("late-chain", "the same along a chain", (14_662, 31), LATE_CHAIN),
+        world!("late-join", "a reduce with a deadline, one joins", (32_185, 54), LATE_JOIN),
+        world!("late-break", "a reduce with a deadline, a link breaks", (25_714, 41), LATE_BREAK),
     ]
 }

@@ -94,6 +94,7 @@ fn system(small: &Small, bugs: Bugs) -> Zip {
         members: small.members,
         wanted: 8,
         sends: small.sends.to_vec(),
+        everybody: None,
         faults: small.faults.iter().copied().collect(),
         mortal: small.mortal.to_vec(),
         prompt_control: small.prompt_control,

@@ -1,11 +1,13 @@
 //! What only a whole channel shows of reduces: R1 to R3.
 
+use std::collections::BTreeSet;
+
 use cirrus_core::channel::{Census, Head};
 use cirrus_core::ids::MemberId;
 use cirrus_core::member::Reduction;
 use cirrus_core::rule::Verdict;
 
-use super::super::{Fault, Mesh, Piece, Process, Setup};
+use super::super::{Address, Fault, Mesh, Piece, Process, Setup};
 use super::{Check, Rule, delivered, rule};
 
 /// Every member's value is in a result once.
@@ -41,13 +43,15 @@ fn combined_once(_: &Setup, mesh: &Mesh, _: &Process, head: &Head, pieces: Optio
     Verdict::Holds
 }
 
-fn called(setup: &Setup, _: &Mesh, _: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
+fn called(_: &Setup, _: &Mesh, process: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
     let (Some(_), Some(pieces)) = (&head.sealed, pieces) else { return Verdict::Idle };
-    // Those who were there from the start are in every round.
-    let first = pieces.iter().flat_map(Piece::values).filter(|(address, _)| *address < setup.members);
+    // It has delivered every round that it was in before.
+    let place = process.delivered.len() + 1;
+    let own = pieces.iter().flat_map(Piece::values);
+    let own = own.filter(|(address, _)| *address == process.machine.address);
     let mut verdict = Verdict::Idle;
-    for (_, sequence) in first {
-        if u64::from(sequence.0) != head.id.round.0 {
+    for (_, sequence) in own {
+        if sequence.0 as usize != place {
             return Verdict::Broken("a value is in another round than the one that it was given to");
         }
         verdict = Verdict::Holds;
@@ -55,18 +59,28 @@ fn called(setup: &Setup, _: &Mesh, _: &Process, head: &Head, pieces: Option<&[Pi
     verdict
 }
 
-/// Whether a member's value is in a result.
-fn has(mesh: &Mesh, pieces: Option<&[Piece]>, member: MemberId) -> bool {
-    let address = mesh.seats.get(&member).copied();
-    let inside = |piece: &Piece| piece.values().any(|(value, _)| Some(value) == address);
-    pieces.is_some_and(|pieces| pieces.iter().all(inside))
+/// Whose values are in a result, in each piece of it.
+fn inside(pieces: Option<&[Piece]>) -> BTreeSet<Address> {
+    let whose = |piece: &Piece| piece.values().map(|(address, _)| address).collect();
+    let each = pieces.unwrap_or_default().iter().map(whose);
+    each.reduce(|all: BTreeSet<_>, piece| &all & &piece).unwrap_or_default()
+}
+
+/// Whether a member is one of them.
+fn has(mesh: &Mesh, inside: &BTreeSet<Address>, member: MemberId) -> bool {
+    mesh.seats.get(&member).is_some_and(|address| inside.contains(address))
 }
 
 /// Those who were counted for a round and have departed, with whether an earlier round has named them. `None` for who
 /// cannot know: one that was not in all rounds before.
 fn gone(setup: &Setup, mesh: &Mesh, process: &Process, head: &Head) -> Option<Vec<(MemberId, bool)>> {
     let before = &process.delivered;
-    if before.first().map_or(head.id.round.0, |(first, _)| first.id.round.0) != 1 {
+    // A channel that all had left begins anew.
+    let first = before.first().map_or(head, |(first, _)| first);
+    if setup.members == 0 && first.id.term.0.serial > 2 {
+        return None;
+    }
+    if first.id.round.0 != 1 {
         return None;
     }
     // Who was in the round before was counted for this one, unless it was named. In the first round all are, if nobody
@@ -80,13 +94,19 @@ fn gone(setup: &Setup, mesh: &Mesh, process: &Process, head: &Head) -> Option<Ve
     let missing = || before.iter().filter_map(|(head, _)| Some(&head.sealed.as_ref()?.missing));
     let earlier = |member| missing().any(|missing| missing.more > 0 || missing.departed.contains(&member));
     let gone = mesh.seats.keys().filter(|it| it.stamp <= until && !mesh.controller.tree.contains(**it));
+    // Who came and went between two rounds was not counted; one that has had a round was.
+    let counted = |member: &MemberId| {
+        setup.members > 0 || mesh.of(*member).is_some_and(|process| !process.delivered.is_empty())
+    };
+    let gone = gone.filter(|member| counted(member));
     Some(gone.map(|member| (*member, earlier(*member))).collect())
 }
 
 fn named(setup: &Setup, mesh: &Mesh, process: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
     let Some(seal) = &head.sealed else { return Verdict::Idle };
+    let inside = inside(pieces);
     for member in &seal.missing.departed {
-        if mesh.controller.tree.contains(*member) || has(mesh, pieces, *member) {
+        if mesh.controller.tree.contains(*member) || has(mesh, &inside, *member) {
             return Verdict::Broken("one is named as departed that is there, or in the result");
         }
     }
@@ -95,16 +115,19 @@ fn named(setup: &Setup, mesh: &Mesh, process: &Process, head: &Head, pieces: Opt
     }
     let Some(gone) = gone(setup, mesh, process, head) else { return Verdict::Idle };
     // More than can be named may be forgotten with a root.
-    let many = gone.iter().filter(|(member, earlier)| !earlier && !has(mesh, pieces, *member)).count();
+    let many = gone.iter().filter(|(member, earlier)| !earlier && !has(mesh, &inside, *member)).count();
     let more = seal.missing.more > 0 || many > setup.member.missing_max as usize;
     let mut verdict = Verdict::Idle;
     for (member, earlier) in gone {
         let here = seal.missing.departed.contains(&member);
-        if here && earlier && !more {
+        let before = process.delivered.iter().filter_map(|(head, _)| head.sealed.as_ref());
+        let twice = before.into_iter().any(|seal| seal.missing.departed.contains(&member));
+        if here && twice && !more {
             return Verdict::Broken("one who has departed is named twice");
         }
         let late = seal.missing.late.contains(&member); // It has departed since.
-        if !here && !earlier && !more && !late && !has(mesh, pieces, member) {
+        // Whose values would have been in a result that there is not, nobody knows.
+        if pieces.is_some() && !here && !earlier && !more && !late && !has(mesh, &inside, member) {
             return Verdict::Broken("one who has departed is neither in a result nor named");
         }
         verdict = Verdict::Holds;
@@ -126,7 +149,8 @@ fn strict(setup: &Setup, mesh: &Mesh, process: &Process, head: &Head, pieces: Op
         return Verdict::Idle;
     };
     let gone = gone(setup, mesh, process, head).unwrap_or_default();
-    let lacks = gone.iter().any(|(member, earlier)| !earlier && !has(mesh, pieces, *member));
+    let inside = inside(pieces);
+    let lacks = gone.iter().any(|(member, earlier)| !earlier && !has(mesh, &inside, *member));
     Verdict::from_bool(
         !seal.missing.lacks_departed() && !lacks,
         "a strict reduce has a result that lacks one",
@@ -138,7 +162,8 @@ fn complete(_: &Setup, mesh: &Mesh, _: &Process, head: &Head, pieces: Option<&[P
     let counted = mesh.staying().map(|(member, _)| member).filter(|member| member.stamp <= head.cut);
     // It is in it, or named as late, and not both.
     let (named, mut counted) = (|member| seal.missing.late.contains(&member), counted);
-    let all = counted.all(|member| has(mesh, pieces, member) != named(member));
+    let inside = inside(pieces);
+    let all = counted.all(|member| has(mesh, &inside, member) != named(member));
     Verdict::from_bool(all, "a member that stays is neither in a result nor late")
 }
 
