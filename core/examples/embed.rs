@@ -83,8 +83,15 @@ impl Platform {
 /// One event into one machine, and all its effects carried out before the next.
 fn run(channel: &mut Channel<usize>, members: &mut [Member<usize, &'static str>], platform: &mut Platform) {
     let (bugs, second) = (Bugs::default(), Millis(1000));
-    let channels =
-        controller::Config { members_max: 8, probe: second, reshape: second, scan: 4, departed_max: 0, bugs };
+    let channels = controller::Config {
+        members_max: 8,
+        probe: second,
+        reshape: second,
+        recovery: second,
+        scan: 4,
+        departed_max: 0,
+        bugs,
+    };
     let (kind, window, buffer, senders_max, attempts_max) = (Kind::Broadcast, 4, 4, 8, 4);
     let (strict, missing_max, deadline) = (false, 4, None);
     let (attach, redial, submission) = (second, second, second);

@@ -140,6 +140,18 @@ pub enum Bug {
     EmptyChannelKept,
     /// A job is opened that could not have all it asks for.
     JobOvercommitted,
+    /// A member stays though the channel has gone on without it.
+    LeftBehindStays,
+    /// A restarted controller seats its members anew.
+    SeatsForgotten,
+    /// A restarted controller gives all links new names.
+    LinksForgotten,
+    /// A restarted controller tells all their seats.
+    AllToldAgain,
+    /// A restarted controller seats whoever wants to join before its members have called.
+    JoinNotHeld,
+    /// A root goes on counting those whom a restarted controller has not found again.
+    RecountIgnored,
     /// A member takes an older assignment after a newer one.
     OldAssignmentTaken,
     /// A member goes on with a child that it is not assigned any more.

@@ -9,6 +9,7 @@ mod tests;
 use std::time::{Duration, Instant};
 
 use cirrus_core::bug::Bug;
+use cirrus_core::controller::recovery::rules as recovery;
 use cirrus_core::rule::RuleName;
 use cirrus_core::{controller, direct, directory, fleet, lease, member, shuffle, store, worker};
 
@@ -102,6 +103,12 @@ pub const ALL: &[Seeded] = &[
     seeded(Bug::ChannelIdReused, directory::rules::ID_NEW, "directory"),
     seeded(Bug::EmptyChannelKept, directory::rules::LISTED, "directory"),
     seeded(Bug::JobOvercommitted, directory::rules::RESERVED, "directory"),
+    seeded(Bug::SeatsForgotten, recovery::SEATS_KEPT, "controller-restart"),
+    seeded(Bug::LinksForgotten, recovery::LINKS_KEPT, "controller-restart"),
+    seeded(Bug::AllToldAgain, recovery::CHANGES_TOLD, "controller-restart"),
+    seeded(Bug::JoinNotHeld, recovery::JOINS_WAIT, "controller-restart"),
+    seeded(Bug::RecountIgnored, zip::ENDS.name, "zip-restart-crash"),
+    seeded(Bug::LeftBehindStays, member::rules::LEFT_BEHIND, "zip-restart-forgets"),
     seeded(Bug::OldAssignmentTaken, member::rules::NEWEST, "member"),
     seeded(Bug::StaleChildKept, member::rules::AS_ASSIGNED, "zip-leaves"),
     seeded(Bug::StaleFrameTaken, member::rules::STRANGERS_UNHEARD, "member"),
@@ -176,11 +183,11 @@ pub const CONSEQUENCES: &[Seeded] = &[
     seeded(Bug::FencedAccepted, j1::STORE_ONE_LIFE.name, "job-crash"),
     seeded(Bug::StaleChildKept, zip::AGREED.name, "zip-leaves"),
     seeded(Bug::FencedNotTold, zip::FENCED_KNOWS.name, "zip-suspect"),
-    seeded(Bug::FloorTooEarly, zip::ALL_HAVE.name, "zip-crash"),
     seeded(Bug::RepeatNumbered, zip::ONCE.name, "zip-away"),
     seeded(Bug::RosterKeepsDead, zip::ENDS.name, "zip-crash"),
     seeded(Bug::ItemTwice, group::EXACT.name, "shuffle-hostile"),
     seeded(Bug::GapTaken, group::WHOLE.name, "shuffle-hostile"),
+    seeded(Bug::LeftBehindStays, zip::ALL_HAVE.name, "zip-restart-leaf"),
 ];
 
 /// What became of a hunt.

@@ -113,6 +113,10 @@ pub struct Sync<A> {
     pub cut: Stamp,
     /// Everybody has these rounds; nobody need keep them.
     pub floor: Round,
+    /// Who was in the last of these.
+    pub floor_cut: Stamp,
+    /// The last term before this one that has gone on, as far as the sender knows.
+    pub prior: Term,
     /// Once the root knows what everybody has: the last round of earlier terms that goes on. What lies behind it and
     /// was not finished is void.
     pub carried: Option<Round>,
@@ -139,6 +143,10 @@ pub struct Report {
     pub seen: Round,
     /// The rounds up to here are everybody's.
     pub floor: Round,
+    /// Who was in the last of these.
+    pub floor_cut: Stamp,
+    /// The last term before this one that has gone on. Reports that differ in this are not added up.
+    pub prior: Term,
     /// Those who have the first round above the floor, the second, and so on.
     pub done: Vec<Census>,
 }

@@ -12,6 +12,7 @@
 
 mod census;
 mod frame;
+mod registration;
 mod roll;
 mod seal;
 
@@ -24,6 +25,7 @@ pub use census::Census;
 pub use frame::{
     Chunk, Contribution, Frame, Head, Origin, Piece, Report, Resume, RoundId, Share, Spoil, Submit, Sync, Try,
 };
+pub use registration::{Registration, Standing};
 pub use roll::{Present, Role, Roll};
 pub use seal::{Failure, Missing, Seal};
 
@@ -46,6 +48,18 @@ pub struct Roster {
     /// Who has departed since a root last took note, and in which version. In a channel of reduces these may be
     /// departures from before this reign: of them only the names are new to the root, it never counted them.
     pub departed: Vec<(AssignmentVersion, MemberId)>,
+    /// After the controller was restarted, until the root has taken note.
+    pub recount: Option<Recount>,
+}
+
+/// Who is left of those whom a root counts, when its controller has forgotten who has departed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Recount {
+    /// Who departs in a later version is told by name again.
+    pub version: AssignmentVersion,
+    /// Those up to the cut that the root had when it registered, and those up to the one that it was to have next: it
+    /// may have come to that boundary meanwhile.
+    pub cuts: [Cut; 2],
 }
 
 /// Where a member sits, and who is next to it.
@@ -107,17 +121,18 @@ pub enum ToMember<A> {
 }
 
 /// What a member says to the controller.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ToController {
-    /// It has called again, and this is the newest assignment that it has.
-    Hello(AssignmentVersion),
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ToController<A> {
+    /// It has called again, and this is how it stands.
+    Hello(Registration<A>),
     /// The other end of this link cannot be reached.
     Report(LinkId),
     /// It is there.
     Answer(Probe),
     /// It wants to leave, and is done with everything it had begun.
     Leave,
-    /// A root has taken note of who had departed by this version; in a reduce, has named them in a round.
+    /// A root has taken note of who had departed by this version, and of a recount; in a reduce, has named them in a
+    /// round.
     Noted(AssignmentVersion),
     /// It wants to know who is in the channel.
     CallRoll,

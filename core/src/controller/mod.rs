@@ -16,6 +16,8 @@
 //! ```
 
 mod departed;
+mod event;
+pub mod recovery;
 mod relay;
 mod roll;
 pub mod rules;
@@ -24,110 +26,16 @@ use alloc::vec::Vec;
 use core::fmt::Debug;
 use core::hash::Hash;
 
-use crate::bug::{Bug, Bugs};
-use crate::channel::{Assign, Census, Cut, Parent, Probe, ProbeId, Role, Roster, ToController, ToMember};
-use crate::ids::{AssignmentVersion, CallId, ControllerEpoch, FanOut, LinkId, MemberId, Millis, Term};
+use crate::bug::Bug;
+use crate::channel::{
+    Assign, Census, Cut, Parent, Probe, ProbeId, Recount, Role, Roster, ToController, ToMember,
+};
+use crate::ids::{AssignmentVersion, CallId, ControllerEpoch, FanOut, LinkId, MemberId, Term};
 use crate::machine::{Effects, Machine};
 use crate::tree::Tree;
 
-/// Limits and time-outs.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// No more members than this.
-    pub members_max: u32,
-    /// How long a probed member may take to answer.
-    pub probe: Millis,
-    /// How many departures from before its reign a new root is told of: as many as a reduce may name, else none.
-    pub departed_max: u32,
-    /// How many of the last places are looked at for a member that is good for a place with children.
-    pub scan: u32,
-    /// How long after each step of a change of fan-out the next one follows.
-    pub reshape: Millis,
-    /// Seeded bugs.
-    pub bugs: Bugs,
-}
-
-/// What can happen to a channel.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Event<A> {
-    /// Somebody wants to join.
-    Join {
-        /// Names the request in the answer.
-        call: CallId,
-        /// Where the newcomer listens.
-        address: A,
-        /// What it does in a shuffle.
-        role: Role,
-    },
-    /// A member says something.
-    From {
-        /// Who.
-        member: MemberId,
-        /// What.
-        message: ToController,
-    },
-    /// A member's lease ran out, or its machine's daemon misses it.
-    Suspected(MemberId),
-    /// A member nears the end of its life: it should have nobody below it when it goes.
-    Expiring(MemberId),
-    /// The fan-out shall be this from now on.
-    Reshape(FanOut),
-    /// A timer fired.
-    Timer(Timer),
-}
-
-/// What a channel asks its shell to do.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Effect<A> {
-    /// The connection of this call is that of this member from now on.
-    Accept {
-        /// The request to join.
-        call: CallId,
-        /// Who it is.
-        member: MemberId,
-    },
-    /// The request to join is refused; nothing has changed.
-    Refuse {
-        /// The request to join.
-        call: CallId,
-        /// Why.
-        reason: Refusal,
-    },
-    /// Say this to a member. What finds no connection is lost: a member that calls again is told anew.
-    Send {
-        /// To whom.
-        to: MemberId,
-        /// What.
-        message: ToMember<A>,
-    },
-    /// Fire this timer after this long.
-    SetTimer {
-        /// Which.
-        timer: Timer,
-        /// How long.
-        after: Millis,
-    },
-    /// Never mind this timer.
-    ClearTimer(Timer),
-}
-
-/// Why somebody may not join.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Refusal {
-    /// The channel has as many members as it may.
-    Full,
-    /// This life of the controller has given all its ids.
-    IdsExhausted,
-}
-
-/// A channel's timers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Timer {
-    /// The answer to a probe is due.
-    Probe(MemberId, ProbeId),
-    /// The next step of a change of fan-out is due.
-    Reshape,
-}
+pub use event::{Config, Effect, Event, Refusal, Timer};
+use recovery::Recovery;
 
 /// What the controller keeps of a member beside its place in the tree.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -178,6 +86,10 @@ pub struct Channel<A> {
     pub all: Cut,
     /// Who has departed and since when, until a root has taken note: in this term all, of earlier ones the latest.
     pub departed: Vec<(AssignmentVersion, MemberId)>,
+    /// After a restart, until the root has taken note: who is left of those that it counts.
+    pub recount: Option<Recount>,
+    /// While a restarted controller waits for its members. Nobody has a place yet.
+    pub recovery: Option<Recovery<A>>,
 }
 
 impl<A: Clone + Debug + Eq + Hash> Machine for Channel<A> {
@@ -186,6 +98,9 @@ impl<A: Clone + Debug + Eq + Hash> Machine for Channel<A> {
     type Config = Config;
 
     fn step(&mut self, config: &Config, event: Event<A>, out: &mut impl Effects<Effect<A>>) {
+        if let Some(recovery) = self.recovery.take() {
+            return self.recovering(config, recovery, event, out);
+        }
         match event {
             Event::Join { call, address, role } => self.join(config, call, (address, role), out),
             Event::From { member, message } => self.from(config, member, message, out),
@@ -193,7 +108,9 @@ impl<A: Clone + Debug + Eq + Hash> Machine for Channel<A> {
             Event::Expiring(member) => self.expiring(config, member, out),
             Event::Reshape(fan_out) => self.reshape(config, fan_out, out),
             Event::Timer(Timer::Probe(member, probe)) => self.silent(config, member, probe, out),
+            Event::Restarted => self.restarted(config, out),
             Event::Timer(Timer::Reshape) => self.reshape_step(config, out),
+            Event::Timer(Timer::Recovery) => {} // That window is over.
         }
     }
 }
@@ -208,6 +125,8 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             reign: None,
             all: Cut::default(),
             departed: Vec::new(),
+            recount: None,
+            recovery: None,
         }
     }
 
@@ -233,8 +152,12 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             Some(Parent { edge, address, relay: self.is_relayed(member, edge.member) })
         });
         let reign = self.reign.filter(|reign| reign.root == member);
-        let roster =
-            reign.map(|reign| Roster { term: reign.term, all: self.all, departed: self.departed.clone() });
+        let roster = reign.map(|reign| Roster {
+            term: reign.term,
+            all: self.all,
+            departed: self.departed.clone(),
+            recount: self.recount,
+        });
         Some(Assign {
             version: record.version,
             place: assignment.place,
@@ -281,7 +204,7 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
         &mut self,
         config: &Config,
         member: MemberId,
-        message: ToController,
+        message: ToController<A>,
         out: &mut impl Effects<Effect<A>>,
     ) {
         let by_slot = self.records.get(member.slot as usize).and_then(Option::as_ref);
@@ -295,8 +218,8 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
         };
         let member = record.member;
         match message {
-            ToController::Hello(version) => {
-                if version < record.version
+            ToController::Hello(registration) => {
+                if registration.version < record.version
                     && let Some(assign) = self.assign(member)
                 {
                     out.push(Effect::Send { to: member, message: ToMember::Assign(assign) });
@@ -318,6 +241,7 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             ToController::Noted(version) => {
                 if self.reign.is_some_and(|reign| reign.root == member) {
                     self.departed.retain(|(since, _)| *since > version);
+                    self.recount = self.recount.filter(|recount| recount.version > version);
                 }
             }
             ToController::CallRoll => self.call_roll(config, member, out),
@@ -464,6 +388,7 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             };
             self.keep_departed(config, version, departed);
             self.reign = Some(Reign { root, term });
+            self.recount = None;
         }
         if config.bugs.has(Bug::NeighbourNotTold) {
             told.pop();

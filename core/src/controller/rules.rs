@@ -1,10 +1,10 @@
-//! What a channel promises on the controller's side, as rules: T1 to T5, M2 and M3.
+//! What a channel promises on the controller's side, as rules: T1 to T5, M2 and M3; M4 is in [`recovery`].
 
 use alloc::vec::Vec;
 use core::fmt::Debug;
 use core::hash::Hash;
 
-use super::{Channel, Config, Effect, Event, Timer};
+use super::{Channel, Config, Effect, Event, Timer, recovery};
 use crate::channel::{Census, Present, ToController, ToMember};
 use crate::ids::{LinkId, MemberId};
 use crate::rule::{Rule, RuleName, Ruled, Step, StepRule, Verdict};
@@ -63,6 +63,10 @@ impl<A: Clone + Debug + Eq + Hash + 'static> Ruled for Channel<A> {
         StepRule { name: FILLER_SOUND, check: filler_sound },
         StepRule { name: ROLL_EXACT, check: roll_exact },
         StepRule { name: MISSED_ANSWERED, check: missed_answered },
+        StepRule { name: recovery::rules::JOINS_WAIT, check: recovery::rules::joins_wait },
+        StepRule { name: recovery::rules::SEATS_KEPT, check: recovery::rules::seats_kept },
+        StepRule { name: recovery::rules::LINKS_KEPT, check: recovery::rules::links_kept },
+        StepRule { name: recovery::rules::CHANGES_TOLD, check: recovery::rules::changes_told },
     ];
 }
 
@@ -100,7 +104,7 @@ fn roster_exact<A>(_: &Config, channel: &Channel<A>) -> Verdict {
 }
 
 /// Who got an assignment in this step.
-fn assigned<A>(effects: &[Effect<A>]) -> impl Iterator<Item = MemberId> {
+pub(super) fn assigned<A>(effects: &[Effect<A>]) -> impl Iterator<Item = MemberId> {
     effects.iter().filter_map(|effect| match effect {
         Effect::Send { to, message: ToMember::Assign(_) } => Some(*to),
         Effect::Send { message: ToMember::Welcome(_) | ToMember::Probe(_), .. }
@@ -121,7 +125,8 @@ fn departed<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Option
         | Event::Suspected(_)
         | Event::Expiring(_)
         | Event::Reshape(_)
-        | Event::Timer(Timer::Reshape) => return None,
+        | Event::Restarted
+        | Event::Timer(Timer::Reshape | Timer::Recovery) => return None,
     };
     (step.before.tree.contains(who) && !step.after.tree.contains(who)).then_some(who)
 }
@@ -145,6 +150,8 @@ fn local<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
         Event::Expiring(_) => swap,
         Event::Reshape(_) | Event::Timer(Timer::Reshape) => 3,
         Event::From { message: ToController::Hello(_), .. } => 1,
+        // Whose seat has changed is a matter of what the members have said.
+        Event::Restarted | Event::Timer(Timer::Recovery) => return Verdict::Idle,
         Event::From { .. } | Event::Suspected(_) | Event::Timer(Timer::Probe(..)) => {
             fan_out.saturating_add(3).saturating_add(swapped)
         }
@@ -154,7 +161,8 @@ fn local<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
 
 /// Everybody whose assignment is another one now was sent it in this step.
 fn told<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
-    if step.before.tree == step.after.tree {
+    // Those whom a restarted controller finds again have their seats already.
+    if step.before.tree == step.after.tree || step.before.recovery.is_some() {
         return Verdict::Idle;
     }
     let told: Vec<MemberId> = assigned(step.effects).collect();
@@ -180,13 +188,16 @@ fn term_new<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdic
 
 fn strangers_unheard<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
     let Event::From { member, .. } = step.event else { return Verdict::Idle };
-    if step.before.tree.contains(*member) {
+    if step.before.tree.contains(*member) || step.before.recovery.is_some() {
         return Verdict::Idle;
     }
     Verdict::from_bool(step.before == step.after, "who is no member changed something")
 }
 
 fn fenced_told<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
+    if step.before.recovery.is_some() {
+        return Verdict::Idle; // It is not known yet who is a member.
+    }
     let stranger = match step.event {
         Event::From { member, message: ToController::Hello(_) } if !step.before.tree.contains(*member) => {
             *member
@@ -200,7 +211,8 @@ fn fenced_told<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Ver
         | Event::Suspected(_)
         | Event::Expiring(_)
         | Event::Reshape(_)
-        | Event::Timer(Timer::Reshape) => return Verdict::Idle,
+        | Event::Restarted
+        | Event::Timer(Timer::Reshape | Timer::Recovery) => return Verdict::Idle,
     };
     let word = Effect::Send { to: stranger, message: ToMember::Fenced };
     Verdict::from_bool(step.effects.contains(&word), "who was declared dead is not told")
@@ -227,7 +239,8 @@ fn only_silence<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Ve
         | Event::Suspected(_)
         | Event::Expiring(_)
         | Event::Reshape(_)
-        | Event::Timer(Timer::Reshape) => {
+        | Event::Restarted
+        | Event::Timer(Timer::Reshape | Timer::Recovery) => {
             Verdict::from_bool(departed(step).is_none(), "a member is gone that neither left nor was silent")
         }
     }

@@ -105,7 +105,7 @@ pub enum Event<A> {
         /// Who it is, as it says.
         member: MemberId,
         /// What.
-        message: ToController,
+        message: ToController<A>,
     },
     /// A member's lease ran out, or its machine's daemon misses it.
     Suspected {

@@ -250,7 +250,7 @@ impl<A: Clone + Debug + Eq + Hash> Directory<A> {
         config: &Config,
         credential: Credential,
         (channel, member): (ChannelId, MemberId),
-        message: ToController,
+        message: ToController<A>,
         out: &mut impl Effects<Effect<A>>,
     ) {
         if let Err(reason) = self.admits(credential) {

@@ -122,7 +122,7 @@ pub enum Event<A, P> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect<A, P> {
     /// Say this to the controller. What finds no connection is lost.
-    ToController(ToController),
+    ToController(ToController<A>),
     /// Call the parent.
     Dial {
         /// The link to be.

@@ -2,7 +2,7 @@
 
 use crate::bounded::Map;
 use crate::channel::Parent;
-use crate::ids::{LinkId, MemberId};
+use crate::ids::{LinkId, MemberId, Place};
 
 /// How a connection that the member makes stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -41,6 +41,8 @@ pub struct Downlink {
 /// A member's links as it was assigned them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Links<A> {
+    /// The member's place in the tree.
+    pub place: Place,
     /// `None` for the root, and before the first assignment.
     pub parent: Option<Uplink<A>>,
     /// By link, which is by age.
@@ -49,7 +51,7 @@ pub struct Links<A> {
 
 impl<A> Default for Links<A> {
     fn default() -> Self {
-        Self { parent: None, children: Map::default() }
+        Self { place: Place(0), parent: None, children: Map::default() }
     }
 }
 

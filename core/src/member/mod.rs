@@ -21,13 +21,15 @@ mod links;
 pub mod reduce;
 pub mod rules;
 
+use alloc::vec::Vec;
 use core::fmt::Debug;
 use core::hash::Hash;
 
 use crate::bug::Bug;
-use crate::channel::{Assign, Frame, Parent, ToController, ToMember};
+use crate::channel::{Assign, Frame, Parent, Registration, Role, ToController, ToMember};
 use crate::ids::{AssignmentVersion, LinkId, MemberId};
 use crate::machine::{Effects, Machine};
+use crate::tree::Edge;
 
 use broadcast::{Broadcast, Env};
 pub use event::{Config, Deadline, Effect, End, Event, Kind, Outcome, Reduction, Refusal, Timer};
@@ -55,6 +57,8 @@ pub enum Phase {
 pub struct Member<A, P> {
     /// Where it listens.
     pub address: A,
+    /// What it does in shuffles.
+    pub role: Role,
     /// Who it is, once it is in the channel.
     pub id: Option<MemberId>,
     /// What it is doing.
@@ -123,8 +127,15 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
     /// Somebody who listens at `address` and has asked to join.
     #[must_use]
     pub fn new(address: A) -> Self {
+        Self::with_role(address, Role::Both)
+    }
+
+    /// The same, with this part in the channel's shuffles.
+    #[must_use]
+    pub fn with_role(address: A, role: Role) -> Self {
         Self {
             address,
+            role,
             id: None,
             phase: Phase::Joining,
             version: AssignmentVersion::default(),
@@ -155,6 +166,11 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
         let draining = self.phase != Phase::Seated;
         let env = Env { config, me, address: &self.address, links: &self.links, draining };
         notice(&mut self.reduce, &mut self.broadcast, &env, out);
+        if self.broadcast.behind && !config.bugs.has(Bug::LeftBehindStays) {
+            // M2: it was declared dead, and the controller may not know it any more.
+            out.push(Effect::ToController(ToController::Leave));
+            return self.end(End::Fenced, out);
+        }
         self.broadcast.settle(&env, out);
         while config.kind == Kind::Reduce && self.reduce.settle(&env, &mut self.broadcast, out) {
             self.broadcast.settle(&env, out);
@@ -167,9 +183,28 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
         }
     }
 
+    /// All that a controller must know which has forgotten this member.
+    #[must_use]
+    pub fn registration(&self) -> Registration<A> {
+        let mut children: Vec<_> = self.links.children.iter().collect();
+        children.sort_unstable_by_key(|(_, child)| child.nth);
+        let edge = |(link, child): (&LinkId, &Downlink)| Edge { member: child.member, link: *link };
+        Registration {
+            address: self.address.clone(),
+            role: self.role,
+            version: self.version,
+            place: self.links.place,
+            parent: self.links.parent.as_ref().map(|uplink| uplink.parent.edge),
+            relay: self.links.parent.as_ref().is_some_and(|uplink| uplink.parent.relay),
+            children: children.into_iter().map(edge).collect(),
+            leaving: self.phase == Phase::Leaving,
+            standing: self.broadcast.standing(),
+        }
+    }
+
     /// The connection to the controller stands again: what it may not have heard is said once more.
     fn controller_up(&self, config: &Config, out: &mut impl Effects<Effect<A, P>>) {
-        out.push(Effect::ToController(ToController::Hello(self.version)));
+        out.push(Effect::ToController(ToController::Hello(self.registration())));
         if self.phase == Phase::Leaving && !config.bugs.has(Bug::LeaveLost) {
             out.push(Effect::ToController(ToController::Leave));
         }
@@ -198,6 +233,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
             return; // An older word that was late.
         }
         self.version = assign.version;
+        self.links.place = assign.place;
         self.take_parent(config, assign.parent, out);
         let links = &mut self.links;
         let kept = |link: LinkId| assign.children.iter().any(|edge| edge.link == link);
@@ -351,7 +387,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
                 self.rounds(config, out, |it, env, out| it.attached(env, link, out));
             }
             Frame::Resume(resume) => self.rounds(config, out, |it, _, _| it.resume(link, resume)),
-            Frame::Report(report) => self.rounds(config, out, |it, _, _| it.report(link, report)),
+            Frame::Report(report) => self.rounds(config, out, |it, env, _| it.report(env, link, report)),
             Frame::Chunk(chunk) => self.rounds(config, out, |it, env, _| it.pulled(env, link, chunk)),
             Frame::Contribution(contribution) => self.values(config, out, |it, rounds, env, _| {
                 it.contribution(env, rounds, link, contribution);
@@ -363,7 +399,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
         }
     }
 
-    fn send(&mut self, config: &Config, pieces: alloc::vec::Vec<P>, out: &mut impl Effects<Effect<A, P>>) {
+    fn send(&mut self, config: &Config, pieces: Vec<P>, out: &mut impl Effects<Effect<A, P>>) {
         let refusal = match self.phase {
             Phase::Seated if config.kind != Kind::Broadcast => Some(Refusal::WrongKind),
             Phase::Seated if pieces.is_empty() => Some(Refusal::Empty),
@@ -377,7 +413,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
         }
     }
 
-    fn reduce(&mut self, config: &Config, pieces: alloc::vec::Vec<P>, out: &mut impl Effects<Effect<A, P>>) {
+    fn reduce(&mut self, config: &Config, pieces: Vec<P>, out: &mut impl Effects<Effect<A, P>>) {
         let refusal = match self.phase {
             Phase::Seated if config.kind != Kind::Reduce => Some(Refusal::WrongKind),
             Phase::Seated if pieces.is_empty() => Some(Refusal::Empty),

@@ -4,8 +4,8 @@ use core::fmt::Debug;
 use core::hash::Hash;
 
 use super::{Config, Effect, Event, Member, Phase};
-use crate::channel::{Census, Frame, Report, ToMember};
-use crate::ids::{LinkId, Round, Term};
+use crate::channel::{Census, Frame, Report, Seal, ToMember};
+use crate::ids::{LinkId, Round, Stamp, Term};
 use crate::rule::{Rule, RuleName, Ruled, Step, StepRule, Verdict};
 
 /// Not more rounds are kept than may be.
@@ -39,6 +39,9 @@ pub const FLOOR_WHOLE: RuleName = RuleName { promise: "B2", name: "a round is le
 /// A sender offers what is not among what goes on.
 pub const OFFERED_NEW: RuleName =
     RuleName { promise: "B1", name: "a sender knows what goes on before it offers" };
+/// Whom the channel went on without, leaves.
+pub const LEFT_BEHIND: RuleName =
+    RuleName { promise: "M2", name: "one whom the channel went on without is out" };
 /// A child asks for what it lacks and not for more.
 pub const RESUMED: RuleName =
     RuleName { promise: "B1", name: "a round goes on from the piece that is lacking" };
@@ -63,6 +66,7 @@ where
         StepRule { name: FLOOR_WHOLE, check: floor_whole },
         StepRule { name: OFFERED_NEW, check: offered_new },
         StepRule { name: RESUMED, check: resumed },
+        StepRule { name: LEFT_BEHIND, check: left_behind },
     ];
 }
 
@@ -267,6 +271,45 @@ fn offered_new<A: Plain, P: Plain>(step: &Step<'_, Member<A, P>>) -> Verdict {
     let broadcast = &step.after.broadcast;
     let known = broadcast.carried().is_some_and(|carried| carried <= broadcast.position());
     Verdict::from_bool(known, "a sender offered what may be among the rounds that go on")
+}
+
+/// Who hears of a term that went on and was never in it, though it was counted before; of a round that it is in, that is
+/// everybody's, and that it lacks; or of a result that names it as departed.
+fn left_behind<A: Plain, P: Plain>(step: &Step<'_, Member<A, P>>) -> Verdict {
+    let Event::Frame { link, frame } = step.event else { return Verdict::Idle };
+    let Some(me) = step.before.id.filter(|_| is_link(step.before, *link)) else { return Verdict::Idle };
+    let before = &step.before.broadcast;
+    let (term, position, from_parent) =
+        (before.term(), before.position(), step.before.links.up() == Some(*link));
+    let lacks = |floor: Round, cut: Stamp| position < floor && me.stamp <= cut;
+    let behind = match frame {
+        Frame::Sync(sync) if sync.term >= term && from_parent => {
+            let went_on = if sync.carried.is_some() { sync.term } else { sync.prior };
+            before.history.lacks(went_on) || lacks(sync.floor, sync.floor_cut)
+        }
+        Frame::Report(report) if report.term == term && !from_parent => {
+            before.history.lacks(report.prior) || lacks(report.floor, report.floor_cut)
+        }
+        Frame::Chunk(chunk) if chunk.term == term && from_parent && chunk.index == 0 => {
+            let names = |seal: &Seal| seal.missing.departed.contains(&me);
+            chunk.head.sealed.as_ref().is_some_and(names) && chunk.head.id.round > position
+        }
+        Frame::Sync(_)
+        | Frame::Report(_)
+        | Frame::Attach
+        | Frame::Resume(_)
+        | Frame::Chunk(_)
+        | Frame::Contribution(_)
+        | Frame::Spoiled { .. }
+        | Frame::Pull { .. } => false,
+    };
+    if !behind {
+        return Verdict::Idle;
+    }
+    Verdict::from_bool(
+        matches!(step.after.phase, Phase::Ended(_)),
+        "a member stays that is dead to the others",
+    )
 }
 
 fn resumed<A: Plain, P: Plain>(step: &Step<'_, Member<A, P>>) -> Verdict {

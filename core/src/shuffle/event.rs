@@ -77,7 +77,7 @@ pub enum Event<A, P> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect<A, P> {
     /// Say this to the controller. What finds no connection is lost.
-    ToController(ToController),
+    ToController(ToController<A>),
     /// Let the channel's member broadcast this, and answer with [`Event::Convened`].
     Convene(Roll<A>),
     /// The channel may deliver so many rosters more.

@@ -18,6 +18,7 @@
 //! members, is left to the controller.
 
 mod lodging;
+mod restoring;
 pub mod rules;
 mod shape;
 #[cfg(test)]
@@ -120,6 +121,12 @@ impl Tree {
     #[must_use]
     pub fn stamp(&mut self) -> Option<Stamp> {
         self.stamps(1)?.next()
+    }
+
+    /// The life of the controller whose stamps it gives.
+    #[must_use]
+    pub fn epoch(&self) -> ControllerEpoch {
+        self.stamp.epoch
     }
 
     /// How many stamps this life of the controller still has. A join takes 2, a departure at most F + 1, a swap

@@ -148,3 +148,39 @@ fn degree_and_depth_see_a_shape_that_is_broken() {
     tree.shape.boundary = Place(20);
     assert!(!rules::depth(&tree));
 }
+
+#[test]
+fn members_are_seated_again_with_the_links_that_are_known() {
+    let mut before = Tree::new(ControllerEpoch(1), FanOut(2));
+    let members: Vec<MemberId> = (0..7).filter_map(|_| before.join(&mut Vec::new())).collect();
+    assert!(before.leave(members[5], &mut Vec::new()));
+    let seated: Vec<MemberId> = before.members().collect();
+    let mut after = Tree::new(ControllerEpoch(2), FanOut(2));
+    let known = |below: MemberId, above: MemberId| {
+        before.parent(below).filter(|edge| edge.member == above && below != members[1]).map(|edge| edge.link)
+    };
+    assert!(after.restore(&seated, known));
+    assert!(rules::spanning(&after) && rules::degree(&after) && rules::depth(&after));
+    for member in &seated {
+        assert_eq!(after.place(*member), before.place(*member));
+        let (old, new) = (before.parent(*member), after.parent(*member));
+        assert_eq!(old == new, *member != members[1], "{member:?}");
+    }
+    // The slot of the one who had left is given again, and its id is above all others.
+    let joined = after.join(&mut Vec::new()).unwrap();
+    assert_eq!(joined.slot, members[5].slot);
+    assert!(joined.stamp > before.stamp().unwrap());
+    assert!(!after.restore(&seated, |_, _| None), "somebody is there already");
+}
+
+#[test]
+fn two_members_of_one_slot_and_a_link_that_is_used_twice_are_refused() {
+    let member = |serial, slot| MemberId { stamp: Stamp { epoch: ControllerEpoch(1), serial }, slot };
+    let mut tree = Tree::new(ControllerEpoch(2), FanOut(2));
+    let empty = tree.clone();
+    assert!(!tree.restore(&[member(1, 0), member(2, 0)], |_, _| None));
+    assert_eq!(tree, empty);
+    let link = LinkId(member(9, 0).stamp);
+    assert!(tree.restore(&[member(1, 0), member(2, 1), member(3, 2)], |_, _| Some(link)));
+    assert!(rules::spanning(&tree), "one of the two got another link");
+}

@@ -195,7 +195,7 @@ impl Group {
         let gone = |address: Option<&Address>| address.is_none_or(|address| self.live(*address).is_none());
         match timer {
             Timer::Controller(controller::Timer::Probe(member, _)) => gone(self.seats.get(&member)),
-            Timer::Controller(controller::Timer::Reshape) => true,
+            Timer::Controller(controller::Timer::Reshape | controller::Timer::Recovery) => true,
             Timer::Member(address, timer) => match timer {
                 member::Timer::Redial(_) | member::Timer::RedialRoot(_) => true,
                 member::Timer::Submission(from, _) => gone(self.seats.get(&from)),

@@ -120,7 +120,7 @@ impl Run<'_, '_> {
         self.todo.push_back(Inner::Shuffle(address, event));
     }
 
-    pub(super) fn say(&mut self, address: Address, message: ToController) {
+    pub(super) fn say(&mut self, address: Address, message: ToController<Address>) {
         let Some(process) = self.group.processes.get(address as usize).filter(|it| !it.cut) else { return };
         if let Some(member) = process.member.id {
             self.todo.push_back(Inner::Controller(controller::Event::From { member, message }));

@@ -161,7 +161,8 @@ fn compare<M: Situated>(name: &str, pools: &[Pool<M>]) {
 
 #[test]
 fn the_controllers_table_is_as_reviewed() {
-    compare("controller.txt", &[worlds::controller::pool(Bugs::default())]);
+    let pools = [worlds::controller::pool(Bugs::default()), worlds::restart::pool(Bugs::default())];
+    compare("controller.txt", &pools);
 }
 
 #[test]

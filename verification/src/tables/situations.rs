@@ -34,10 +34,11 @@ pub(super) trait Situated: Ruled {
 impl Situated for Channel<Address> {
     const ABOUT: &'static str =
         "A channel's controller. A stranger is one who is not in the channel (any more).";
-    const SITUATIONS: &'static [&'static str] = &["empty", "at rest", "probing", "reshaping"];
+    const SITUATIONS: &'static [&'static str] = &["empty", "at rest", "probing", "reshaping", "restarted"];
 
     fn situation(&self, _: &Self::Event) -> &'static str {
         match () {
+            () if self.recovery.is_some() => "restarted",
             () if self.tree.is_empty() => "empty",
             () if self.tree.reshapes_to().is_some() => "reshaping",
             () if self.records.iter().flatten().any(|record| record.probe.is_some()) => "probing",
@@ -51,7 +52,8 @@ impl Situated for Channel<Address> {
             controller::Event::Timer(controller::Timer::Probe(member, _)) => Some(*member),
             _ => None,
         };
-        about.filter(|member| self.record(*member).is_none()).map(|_| "stranger")
+        let known = |member: &MemberId| self.recovery.is_some() || self.record(*member).is_some();
+        about.filter(|member| !known(member)).map(|_| "stranger")
     }
 }
 

@@ -99,7 +99,7 @@ impl Change<'_> {
             }
             let said = *self.action == Action::Say(address);
             for word in pushed(control.map(|it| &it.up), &after.control.up, said) {
-                lines.push(format!("{address} > controller: {}", words.to_controller(address, *word)));
+                lines.push(format!("{address} > controller: {}", words.to_controller(address, word)));
             }
         }
         for (link, after) in &self.after.wires {

@@ -57,6 +57,8 @@ impl Scene {
             Step::Join
             | Step::Leave(_)
             | Step::Reshape
+            | Step::Restart
+            | Step::Call(_)
             | Step::Crash(..)
             | Step::Break(..)
             | Step::Deliver(_)
@@ -109,6 +111,8 @@ impl Scene {
             Step::Leave(who) => Action::Leave(there(who)?),
             Step::Send(who, _) => Action::Send(there(who)?),
             Step::Reshape => Action::Reshape,
+            Step::Restart => Action::Restart,
+            Step::Call(who) => Action::Recontact(there(who)?),
             Step::Crash(who, late) => Action::Crash(there(who)?, late),
             Step::Break(one, other) => {
                 Action::Break(self.link(one, other).ok_or("there is no such link")?, false)
@@ -170,7 +174,8 @@ impl Scene {
             (Clock::Probe(who), Timer::Controller(controller::Timer::Probe(member, _))) => {
                 address(member) == Some(who)
             }
-            (Clock::Reshape, Timer::Controller(controller::Timer::Reshape)) => true,
+            (Clock::Reshape, Timer::Controller(controller::Timer::Reshape))
+            | (Clock::Recovery, Timer::Controller(controller::Timer::Recovery)) => true,
             (Clock::Attach(who, other), Timer::Member(owner, member::Timer::Attach(link)))
             | (Clock::Redial(who, other), Timer::Member(owner, member::Timer::Redial(link))) => {
                 *owner == who && changes::other_end(&self.mesh, who, *link) == Some(other)

@@ -6,6 +6,8 @@
 //! leave 1                           member 1 wants to leave
 //! send 2 "3 pieces"                 member 2 broadcasts something of three pieces
 //! reshape                           the fan-out becomes larger by one
+//! restart                           the controller dies, and is started again without what it knew
+//! call 1                            member 1 calls the controller again
 //! crash 0                           the process of member 0 dies; what it had sent is lost
 //! crash 0 late                      the same, but what it had sent still arrives
 //! break 0-1                         the link between 0 and 1 breaks, and what was on it is lost
@@ -15,6 +17,7 @@
 //! connect 1>0                       the call of 1 to its parent 0 arrives; 2=>0 for a sender's to the root
 //! fire attach 1>0                   a timer of 1 about its link to 0 fires; also redial
 //! fire probe 1                      the controller's timer about member 1; also submission, the root's
+//! fire recovery                     the time is over in which members call a controller that was restarted
 //! lapse                             the lease of a dead root runs out
 //! settle                            everything happens that happens by itself, in a fair order
 //! settle control                    the same, but only between the controller and members
@@ -56,6 +59,7 @@ pub(super) enum Clock {
     Probe(u32),
     Submission(u32),
     Reshape,
+    Recovery,
 }
 
 /// A step.
@@ -65,6 +69,8 @@ pub(super) enum Step {
     Leave(u32),
     Send(u32, u32),
     Reshape,
+    Restart,
+    Call(u32),
     Crash(u32, bool),
     Break(u32, u32),
     Deliver(Way),
@@ -90,6 +96,8 @@ pub(super) fn parse(line: &str) -> Result<Line, String> {
             Step::Send(number(who)?, number(many.trim_start_matches('"'))?)
         }
         ["reshape"] => Step::Reshape,
+        ["restart"] => Step::Restart,
+        ["call", who] => Step::Call(number(who)?),
         ["crash", who] => Step::Crash(number(who)?, false),
         ["crash", who, "late"] => Step::Crash(number(who)?, true),
         ["break", ends] => {
@@ -103,6 +111,7 @@ pub(super) fn parse(line: &str) -> Result<Line, String> {
         ["fire", "redial-root", who] => Step::Fire(Clock::RedialRoot(number(who)?)),
         ["fire", "probe", who] => Step::Fire(Clock::Probe(number(who)?)),
         ["fire", "submission", who] => Step::Fire(Clock::Submission(number(who)?)),
+        ["fire", "recovery"] => Step::Fire(Clock::Recovery),
         ["fire", "reshape"] => Step::Fire(Clock::Reshape),
         ["lapse"] => Step::Lapse,
         ["settle"] => Step::Settle,

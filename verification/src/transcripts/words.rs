@@ -1,8 +1,8 @@
 //! What is said in a channel, in words.
 
 use cirrus_core::channel::{
-    Assign, Contribution, Frame, Head, Piece, Report, Resume, Spoil, Submit, Sync, ToController, ToMember,
-    Try,
+    Assign, Contribution, Frame, Head, Piece, Registration, Report, Resume, Spoil, Standing, Submit, Sync,
+    ToController, ToMember, Try,
 };
 use cirrus_core::ids::{MemberId, Sequence, Stamp, Term};
 use cirrus_core::{controller, member};
@@ -47,7 +47,7 @@ impl Words<'_> {
             Action::Say(from) => {
                 format!(
                     "{from} > controller: {}",
-                    self.to_controller(*from, *process(from)?.control.up.front()?)
+                    self.to_controller(*from, process(from)?.control.up.front()?)
                 )
             }
             Action::Connect(link) => {
@@ -130,23 +130,37 @@ impl Words<'_> {
     }
 
     /// What a member says to the controller.
-    pub(super) fn to_controller(&self, from: Address, word: ToController) -> String {
+    pub(super) fn to_controller(&self, from: Address, word: &ToController<Address>) -> String {
         match word {
-            ToController::Hello(version) => {
-                format!("here I am again, with assignment {}", Self::stamp(version.0))
-            }
-            ToController::Report(link) => match other_end(self.0, from, link) {
+            ToController::Hello(registration) => self.registration(registration),
+            ToController::Report(link) => match other_end(self.0, from, *link) {
                 Some(other) => format!("I miss member {other} on link {}", Self::stamp(link.0)),
                 None => format!("I miss somebody on link {}", Self::stamp(link.0)),
             },
             ToController::Answer(_) => "I am there".to_owned(),
             ToController::Leave => "I leave".to_owned(),
             ToController::CallRoll => "who is there?".to_owned(),
-            ToController::Missing(member) => format!("I miss member {}", self.name(member)),
+            ToController::Missing(member) => format!("I miss member {}", self.name(*member)),
             ToController::Noted(version) => {
                 format!("I have noted who departed up to {}", Self::stamp(version.0))
             }
         }
+    }
+
+    /// How a member sees itself.
+    fn registration(&self, registration: &Registration<Address>) -> String {
+        let Registration { version, place, parent, children, .. } = registration;
+        let mut text =
+            format!("here I am again, with assignment {}: place {}", Self::stamp(version.0), place.0);
+        if let Some(edge) = parent {
+            text += &format!("; parent {} over link {}", self.name(edge.member), Self::stamp(edge.link.0));
+        }
+        for edge in children {
+            text += &format!("; child {} over link {}", self.name(edge.member), Self::stamp(edge.link.0));
+        }
+        let Standing { term, reigns, .. } = registration.standing;
+        let root = if reigns { ", whose root I am" } else { "" };
+        text + &format!("; term {}{root}", Self::stamp(term.0))
     }
 
     /// What one member says to another.
@@ -215,6 +229,7 @@ impl Words<'_> {
         match *timer {
             Timer::Controller(controller::Timer::Probe(member, _)) => format!("probe {}", self.name(member)),
             Timer::Controller(controller::Timer::Reshape) => "reshape".to_owned(),
+            Timer::Controller(controller::Timer::Recovery) => "recovery".to_owned(),
             Timer::Member(owner, member::Timer::Attach(of)) => format!("attach {}", link(owner, of)),
             Timer::Member(owner, member::Timer::Redial(of)) => format!("redial {}", link(owner, of)),
             Timer::Member(owner, member::Timer::RedialRoot(_)) => format!("redial-root {owner}"),

@@ -4,12 +4,13 @@ use cirrus_core::bug::Bugs;
 use cirrus_core::channel::{Probe, ProbeId, Role, ToController};
 use cirrus_core::controller::{Channel, Config, Event, Timer};
 use cirrus_core::ids::{AssignmentVersion, CallId, FanOut, LinkId, MemberId, Millis};
+use cirrus_core::member::Member;
 
 use super::{Golden, World, ids};
 use crate::pool::{Fed, Pool};
 use crate::system::Witness;
 use crate::tally::Part;
-use crate::zip::Address;
+use crate::zip::{Address, Piece};
 
 /// Nothing more is tried behind this many stamps.
 const STAMPS: u32 = 16;
@@ -26,7 +27,7 @@ pub(crate) fn pool(bugs: Bugs) -> Pool<Channel<Address>> {
         events.extend([Event::Suspected(member), Event::Expiring(member)]);
         let mut say = |message| events.push(Event::From { member, message });
         say(ToController::Leave);
-        say(ToController::Hello(AssignmentVersion::default()));
+        say(ToController::Hello(Member::<Address, Piece>::new(0).registration()));
         say(ToController::Noted(AssignmentVersion(ids::stamp(9))));
         say(ToController::CallRoll);
         for missed in members {
@@ -38,8 +39,15 @@ pub(crate) fn pool(bugs: Bugs) -> Pool<Channel<Address>> {
         }
         events.extend(stamps.map(|stamp| Event::Timer(Timer::Probe(member, ProbeId(stamp)))));
     }
-    let config =
-        Config { members_max: 4, probe: Millis(1000), scan: 4, departed_max: 0, reshape: Millis(10), bugs };
+    let config = Config {
+        members_max: 4,
+        probe: Millis(1000),
+        scan: 4,
+        departed_max: 0,
+        reshape: Millis(10),
+        recovery: Millis(5000),
+        bugs,
+    };
     let far = |channel: &Channel<Address>| {
         let drawn = u32::MAX - channel.tree.stamps_left();
         drawn > STAMPS
@@ -81,7 +89,7 @@ fn reported(bugs: Bugs) -> Pool<Channel<Address>> {
         events.push(Event::Suspected(member));
         let mut say = |message| events.push(Event::From { member, message });
         say(ToController::Leave);
-        say(ToController::Hello(AssignmentVersion::default()));
+        say(ToController::Hello(Member::<Address, Piece>::new(0).registration()));
         for link in links {
             say(ToController::Report(link));
             for probe in [9, 10, 12] {

@@ -4,16 +4,14 @@ use cirrus_core::bug::Bugs;
 use cirrus_core::channel::{Probe, ProbeId, Role, ToController};
 use cirrus_core::controller::{self, Timer};
 use cirrus_core::directory::{ChannelName, Config, Credential, Directory, Event, Join, Limits, Token};
-use cirrus_core::ids::{
-    AssignmentVersion, CallId, ChannelId, ControllerEpoch, FanOut, JobId, MemberId, Millis,
-};
-use cirrus_core::member::Kind;
+use cirrus_core::ids::{CallId, ChannelId, ControllerEpoch, FanOut, JobId, MemberId, Millis};
+use cirrus_core::member::{Kind, Member};
 
 use super::{Golden, World, ids};
 use crate::pool::{Fed, Pool};
 use crate::system::Witness;
 use crate::tally::Part;
-use crate::zip::Address;
+use crate::zip::{Address, Piece};
 
 type Lists = Directory<Address>;
 
@@ -56,17 +54,22 @@ fn member(serial: u32, slot: u32) -> MemberId {
     MemberId { stamp: ids::stamp(serial), slot }
 }
 
-fn says(job: JobId, channel: ChannelId, member: MemberId) -> impl Fn(ToController) -> Event<Address> {
+fn says(
+    job: JobId,
+    channel: ChannelId,
+    member: MemberId,
+) -> impl Fn(ToController<Address>) -> Event<Address> {
     let credential = shown(job);
     move |message| Event::From { credential, channel, member, message }
 }
 
-fn hello() -> ToController {
-    ToController::Hello(AssignmentVersion::default())
+fn hello() -> ToController<Address> {
+    ToController::Hello(Member::<Address, Piece>::new(0).registration())
 }
 
 fn config(bugs: Bugs) -> Config {
     let channel = controller::Config {
+        recovery: Millis(5000),
         members_max: 8,
         probe: Millis(1000),
         scan: 4,
@@ -135,7 +138,7 @@ fn four(bugs: Bugs) -> Pool<Lists> {
         let (here, there) = (says(job, id, one), says(if job == ONE { TWO } else { ONE }, id, one));
         let probe = ProbeId(ids::stamp(3));
         let answer = ToController::Answer(Probe { id: probe, about: None });
-        events.extend([here(ToController::Leave), here(answer), here(hello())]);
+        events.extend([here(ToController::Leave), here(answer.clone()), here(hello())]);
         events.extend([there(ToController::Leave), there(answer)]);
         events.push(Event::Suspected { channel: id, member: one });
         events.push(Event::Timer { channel: id, timer: Timer::Probe(one, probe) });

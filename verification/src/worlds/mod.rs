@@ -10,6 +10,7 @@ mod ids;
 pub(crate) mod job;
 pub(crate) mod lease;
 pub(crate) mod member;
+pub(crate) mod restart;
 pub(crate) mod shuffle;
 pub(crate) mod store;
 pub(crate) mod worker;
@@ -65,6 +66,7 @@ pub fn all() -> Vec<World> {
         job::worlds(),
         directory::worlds(),
         controller::worlds(),
+        restart::worlds(),
         member::worlds(),
         zip::worlds(),
         shuffle::worlds(),

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use cirrus_core::channel::ToController;
 use cirrus_core::controller;
 use cirrus_core::ids::{LinkId, MemberId};
 use cirrus_core::member::{self, Phase};
@@ -35,11 +36,13 @@ pub enum Fault {
     Reshape,
     /// A deadline passes before all have given what they will give.
     Hurry,
+    /// The controller dies and is started again.
+    Restart,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Crash,
         Self::Break,
         Self::Block,
@@ -52,6 +55,7 @@ impl Fault {
         Self::Expire,
         Self::Reshape,
         Self::Hurry,
+        Self::Restart,
     ];
 
     /// In words.
@@ -70,6 +74,7 @@ impl Fault {
             Self::Expire => "life that nears its end",
             Self::Reshape => "change of fan-out",
             Self::Hurry => "early deadline",
+            Self::Restart => "restart of the controller",
         }
     }
 }
@@ -109,6 +114,8 @@ pub enum Action {
     Expire(Address),
     /// The fan-out becomes larger by one.
     Reshape,
+    /// A fault: the controller dies, and is started again without what it knew.
+    Restart,
     /// A fault: a process dies; what it had sent is lost, or still arrives.
     Crash(Address, bool),
     /// A fault: a link breaks; what was under way is lost, or still arrives.
@@ -146,6 +153,7 @@ impl Action {
             Self::Leave(_) => Some(Fault::Leave),
             Self::Expire(_) => Some(Fault::Expire),
             Self::Reshape => Some(Fault::Reshape),
+            Self::Restart => Some(Fault::Restart),
             Self::Hear(_)
             | Self::Say(_)
             | Self::Connect(_)
@@ -296,6 +304,16 @@ impl Mesh {
         match timer {
             Timer::Controller(controller::Timer::Probe(member, _)) => gone(self.seats.get(&member)),
             Timer::Controller(controller::Timer::Reshape) => true,
+            // Everybody who lives has called.
+            Timer::Controller(controller::Timer::Recovery) => {
+                let claims = self.controller.recovery.as_ref().map(|recovery| &recovery.claims);
+                let called = |member: MemberId| {
+                    let claim = claims.and_then(|claims| claims.get(&member.slot));
+                    claim.is_some_and(|claim| claim.member.stamp >= member.stamp)
+                };
+                let mut living = self.processes.iter().filter(|process| process.listens());
+                living.all(|process| process.machine.id.is_none_or(called))
+            }
             Timer::Member(address, timer) => {
                 let Some(process) = self.live(address) else { return false };
                 match timer {
@@ -311,7 +329,7 @@ impl Mesh {
                             gone(self.seats.get(&other)) || self.is_cut_off(address, other)
                         });
                         // It fires again and again; once is enough as long as nobody has read it.
-                        let said = cirrus_core::channel::ToController::Report(link);
+                        let said = ToController::Report(link);
                         known && !process.control.up.contains(&said)
                     }
                 }
@@ -365,7 +383,9 @@ impl Mesh {
         }
         for timer in &self.timers {
             let may = match timer {
-                Timer::Controller(controller::Timer::Probe(..)) => self.may(Fault::Suspect),
+                Timer::Controller(controller::Timer::Probe(..) | controller::Timer::Recovery) => {
+                    self.may(Fault::Suspect)
+                }
                 Timer::Member(address, member::Timer::Attach(_) | member::Timer::Submission(..)) => {
                     self.may(Fault::Impatient) && self.live(*address).is_some()
                 }
@@ -379,6 +399,7 @@ impl Mesh {
         }
         actions.extend(self.may(Fault::Join).then_some(Action::Join));
         actions.extend(self.may(Fault::Reshape).then_some(Action::Reshape));
+        actions.extend(self.may(Fault::Restart).then_some(Action::Restart));
         actions
     }
 }

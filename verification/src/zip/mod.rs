@@ -88,7 +88,7 @@ pub struct Everybody {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Control {
     /// On the way to the controller.
-    pub up: VecDeque<ToController>,
+    pub up: VecDeque<ToController<Address>>,
     /// On the way to the member.
     pub down: VecDeque<ToMember<Address>>,
     /// It broke, and the member has not called again yet.
@@ -186,6 +186,9 @@ pub struct Mesh {
     pub wires: BTreeMap<LinkId, Arc<Wire>>,
     /// Who cannot reach each other without a relay: the lower address first.
     pub blocked: BTreeSet<(Address, Address)>,
+    /// Members that live and were declared dead by a controller which has forgotten it. They bind nobody, but when all is
+    /// quiet those that are members again must be like all others.
+    pub forgotten: Arc<BTreeSet<MemberId>>,
     /// Timers that are set.
     pub timers: BTreeSet<Timer>,
     /// How often each fault may still happen.
@@ -220,6 +223,7 @@ impl Mesh {
             seats: Arc::default(),
             wires: BTreeMap::new(),
             blocked: BTreeSet::new(),
+            forgotten: Arc::default(),
             timers: BTreeSet::new(),
             budget: setup.faults.clone(),
             broken: Vec::new(),
@@ -252,6 +256,12 @@ impl Mesh {
     #[must_use]
     pub fn is_blocked(&self, one: Address, other: Address) -> bool {
         !self.blocked.is_empty() && self.blocked.contains(&(one.min(other), one.max(other)))
+    }
+
+    /// Whether the controller takes somebody for a member, or will when it has heard of it.
+    #[must_use]
+    pub fn knows(&self, member: MemberId) -> bool {
+        self.controller.tree.contains(member) || self.controller.recovery.is_some()
     }
 
     /// Processes whose member lives and was neither fenced nor let go.

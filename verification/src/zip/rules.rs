@@ -7,7 +7,7 @@ mod tests;
 use std::collections::BTreeMap;
 
 use cirrus_core::channel::{Head, Origin};
-use cirrus_core::ids::Round;
+use cirrus_core::ids::{MemberId, Round};
 use cirrus_core::member::Outcome;
 use cirrus_core::rule::{RuleName, Verdict};
 
@@ -110,10 +110,13 @@ fn once(_: &Setup, _: &Mesh, process: &Process, head: &Head, pieces: Option<&[Pi
     Verdict::from_bool(!again, "a broadcast was delivered twice")
 }
 
-/// What the members that stay have delivered, by round.
-fn delivered(mesh: &Mesh) -> Result<BTreeMap<Round, (&Head, bool)>, &'static str> {
+/// What the members that stay have delivered, by round, or some of them.
+fn delivered(
+    mesh: &Mesh,
+    of: impl Fn(MemberId) -> bool,
+) -> Result<BTreeMap<Round, (&Head, bool)>, &'static str> {
     let mut rounds: BTreeMap<Round, (&Head, bool)> = BTreeMap::new();
-    for (_, process) in mesh.staying() {
+    for (_, process) in mesh.staying().filter(|(member, _)| of(*member)) {
         for (head, whole) in &process.delivered {
             let (other, same) = rounds.entry(head.id.round).or_insert((head, *whole));
             if (&**other, *same) != (head, *whole) {
@@ -125,7 +128,7 @@ fn delivered(mesh: &Mesh) -> Result<BTreeMap<Round, (&Head, bool)>, &'static str
 }
 
 fn same(_: &Setup, mesh: &Mesh) -> Verdict {
-    match delivered(mesh) {
+    match delivered(mesh, |member| !mesh.forgotten.contains(&member)) {
         Err(detail) => Verdict::Broken(detail),
         Ok(rounds) if rounds.is_empty() => Verdict::Idle,
         Ok(_) => Verdict::Holds,
@@ -133,7 +136,10 @@ fn same(_: &Setup, mesh: &Mesh) -> Verdict {
 }
 
 fn all_have(_: &Setup, mesh: &Mesh) -> Verdict {
-    let Ok(rounds) = delivered(mesh) else { return Verdict::Idle };
+    let rounds = match delivered(mesh, |_| true) {
+        Ok(rounds) => rounds,
+        Err(detail) => return Verdict::Broken(detail),
+    };
     let mut verdict = Verdict::Idle;
     for (round, (head, _)) in &rounds {
         for (member, process) in mesh.staying() {
@@ -148,7 +154,7 @@ fn all_have(_: &Setup, mesh: &Mesh) -> Verdict {
 }
 
 fn answered(_: &Setup, mesh: &Mesh) -> Verdict {
-    let Ok(rounds) = delivered(mesh) else { return Verdict::Idle };
+    let Ok(rounds) = delivered(mesh, |_| true) else { return Verdict::Idle };
     let mut verdict = Verdict::Idle;
     for (member, process) in mesh.staying() {
         for (sequence, outcome) in &process.outcomes {

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use cirrus_core::channel::{Role, ToController, ToMember};
-use cirrus_core::controller;
-use cirrus_core::ids::{CallId, FanOut, LinkId, MemberId, Sequence};
+use cirrus_core::controller::{self, Channel};
+use cirrus_core::ids::{CallId, ControllerEpoch, FanOut, LinkId, MemberId, Sequence};
 use cirrus_core::member::{self, Kind, Member};
 use cirrus_core::rule::{RuleName, Ruled, Step};
 
@@ -166,6 +166,7 @@ impl Run<'_, '_> {
                 let wider = FanOut(self.mesh.controller.tree.fan_out().0 + 1);
                 self.todo.push_back(Inner::Controller(controller::Event::Reshape(wider)));
             }
+            Action::Restart => self.restart(),
             Action::Crash(address, kept) => self.crash(address, kept),
             Action::Break(link, kept) => self.cut(link, kept),
             Action::Block(link) => {
@@ -261,6 +262,31 @@ impl Run<'_, '_> {
         self.todo.push_back(Inner::Controller(controller::Event::Join { call, address, role: Role::Both }));
     }
 
+    /// The controller begins its next life. Whoever was connected must call again; who was not welcomed yet has no id
+    /// to call with, and gives up.
+    fn restart(&mut self) {
+        let mesh = &mut *self.mesh;
+        let ControllerEpoch(epoch) = mesh.controller.tree.epoch();
+        let condemned = mesh.processes.iter().filter(|process| process.listens());
+        let condemned = condemned.filter_map(|process| process.machine.id);
+        let condemned: Vec<MemberId> = condemned.filter(|member| !mesh.knows(*member)).collect();
+        Arc::make_mut(&mut mesh.forgotten).extend(condemned);
+        let fan_out = mesh.controller.tree.reshapes_to().unwrap_or(mesh.controller.tree.fan_out());
+        mesh.controller = Arc::new(Channel::new(ControllerEpoch(epoch + 1), fan_out));
+        mesh.timers.retain(|timer| !matches!(timer, Timer::Controller(_)));
+        let mut cut = Vec::new();
+        for (address, process) in (0..).zip(&mut mesh.processes) {
+            let process = Arc::make_mut(process);
+            process.alive &= process.machine.id.is_some();
+            process.control = super::Control { cut: process.listens(), ..super::Control::default() };
+            cut.extend(process.listens().then_some(Action::Recontact(address)));
+        }
+        for recontact in cut {
+            self.sent(recontact);
+        }
+        self.todo.push_back(Inner::Controller(controller::Event::Restarted));
+    }
+
     /// All that the process had open is closed; the others notice when they have read what is left.
     fn crash(&mut self, address: Address, kept: bool) {
         if let Some(process) = self.process(address) {
@@ -275,19 +301,16 @@ impl Run<'_, '_> {
     }
 
     fn controller(&mut self, event: controller::Event<Address>) {
-        let join = match &event {
-            controller::Event::Join { address, .. } => Some(*address),
-            _ => None,
-        };
         let mesh = &mut *self.mesh;
         let config = &self.setup.controller;
         let (machine, unasked) = (&mut mesh.controller, self.watch.unasked);
         let effects = step(Part::Controller, machine, config, event, self.watch, unasked, &mut mesh.broken);
         for effect in effects {
             match effect {
-                controller::Effect::Accept { member, .. } => {
-                    let seats = Arc::make_mut(&mut self.mesh.seats);
-                    seats.extend(join.map(|address| (member, address)));
+                controller::Effect::Accept { call: CallId(address), member } => {
+                    // A process joins once, with its address as the number of the call.
+                    let address = Address::try_from(address).unwrap_or(Address::MAX);
+                    Arc::make_mut(&mut self.mesh.seats).insert(member, address);
                 }
                 controller::Effect::Refuse { .. } => {}
                 controller::Effect::Send { to, message } => self.send_word(to, message),
@@ -391,7 +414,7 @@ impl Run<'_, '_> {
         }
     }
 
-    fn tell_controller(&mut self, address: Address, message: ToController) {
+    fn tell_controller(&mut self, address: Address, message: ToController<Address>) {
         if let Some(process) = self.process(address)
             && !process.control.cut
         {

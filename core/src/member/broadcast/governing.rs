@@ -9,7 +9,7 @@ use super::{Broadcast, Ending, Env, Held, after, count};
 use crate::bounded::{Map, Queue};
 use crate::bug::Bug;
 use crate::channel::{
-    Census, Cut, Head, Origin, Report, Roster, RoundId, Seal, Submit, Sync, ToController, Try,
+    Census, Cut, Head, Origin, Recount, Report, Roster, RoundId, Seal, Submit, Sync, ToController, Try,
 };
 use crate::ids::{AssignmentVersion, MemberId, Round, Sequence, Term};
 use crate::machine::Effects;
@@ -55,6 +55,22 @@ pub struct Reign<P> {
     pub barred: Queue<MemberId>,
 }
 
+impl<P> Reign<P> {
+    /// Those whom a restarted controller does not know any more have departed; whether there are any.
+    fn recount(&mut self, recount: Option<Recount>) -> bool {
+        let (Some(recount), Some(left)) = (recount, self.left_of(recount)) else { return false };
+        self.version = recount.version;
+        self.barred.clear(); // Some of them may be members again; the others find nobody who takes them for one.
+        core::mem::replace(&mut self.cut, left) != left
+    }
+
+    /// Who is left of those that are counted, by a recount that is new to this root.
+    pub(in super::super) fn left_of(&self, recount: Option<Recount>) -> Option<Cut> {
+        let recount = recount.filter(|it| it.version > self.version)?;
+        recount.cuts.into_iter().find(|cut| cut.until == self.cut.until)
+    }
+}
+
 impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P> {
     /// The controller says that this member is the root, and who there is.
     pub(in super::super) fn reign(
@@ -65,16 +81,27 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         out: &mut impl Effects<Effect<A, P>>,
     ) {
         if roster.term > self.term() {
-            let floor = self.floor();
+            let (floor, floor_cut, prior) = (self.floor(), self.floor_cut(), self.history.known);
             let (cut, carried) = (roster.all.until, None);
+            self.history.enter(roster.term);
             if self.sync.is_none() {
                 self.taken = floor;
             }
             let attempt = Try::default();
             self.begin_term(
-                Sync { term: roster.term, root: env.address.clone(), cut, floor, carried, attempt },
+                Sync {
+                    term: roster.term,
+                    root: env.address.clone(),
+                    cut,
+                    floor,
+                    floor_cut,
+                    prior,
+                    carried,
+                    attempt,
+                },
                 out,
             );
+            self.history.is_counted(roster.term);
             self.reign = Some(Reign {
                 cut: roster.all,
                 next: None,
@@ -88,6 +115,8 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
             return;
         }
         let Some(reign) = &mut self.reign else { return };
+        let recount = roster.recount.filter(|_| !env.config.bugs.has(Bug::RecountIgnored));
+        let recounted = reign.recount(recount);
         let fresh = roster.departed.iter().filter(|(since, _)| *since > reign.version);
         let fresh: Vec<MemberId> = fresh.map(|(_, member)| *member).collect();
         for member in &fresh {
@@ -99,15 +128,20 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
             }
             let _ = reign.barred.push(env.config.senders_max, *member); // There is room now.
         }
-        if !fresh.is_empty() {
+        if !fresh.is_empty() || recounted {
             self.try_again(env);
         }
         let Some(reign) = &mut self.reign else { return };
         reign.version = version;
         reign.next = (roster.all.until > reign.cut.until).then_some(roster.all);
-        // Of a reduce they are noted when they are named.
-        if !roster.departed.is_empty() && env.config.kind == Kind::Broadcast {
+        let noted = match env.config.kind {
+            Kind::Broadcast => !roster.departed.is_empty() || roster.recount.is_some(),
+            Kind::Reduce => false, // They are noted when they are named.
+        };
+        if noted {
             out.push(Effect::ToController(ToController::Noted(version)));
+        } else if let Some(recount) = roster.recount {
+            out.push(Effect::ToController(ToController::Noted(recount.version)));
         }
         for member in fresh {
             self.bar(env, member, out);
@@ -158,12 +192,12 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
                 return true;
             }
             if report.done.first() == Some(&reign.cut.census) {
-                self.raise_floor(after(report.floor));
+                self.raise_to(env, after(report.floor));
                 return true;
             }
         }
         if env.config.bugs.has(Bug::FloorTooEarly) && position > self.floor() {
-            self.raise_floor(position);
+            self.raise_to(env, position);
             return true;
         }
         let Some(reign) = &mut self.reign else { return false };
@@ -184,6 +218,12 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
             return true;
         }
         self.start(env, out)
+    }
+
+    /// Everybody has this round, the root among them.
+    fn raise_to(&mut self, env: &Env<'_, A>, floor: Round) {
+        let cut = self.rounds.get(&floor).map(|held| held.head.cut);
+        self.raise_floor(env, floor, cut.unwrap_or(self.floor_cut()));
     }
 
     /// Everybody has reported, and this member has all that anybody has: the term can begin.

@@ -11,7 +11,9 @@
 //!
 //! Who is *in* a round is a matter of its cut: a member whose stamp is above that relays the round and delivers nothing.
 
+mod delivering;
 mod governing;
+mod history;
 mod relaying;
 mod sending;
 
@@ -23,11 +25,12 @@ use super::event::{Config, Effect};
 use super::links::Links;
 use crate::bounded::Map;
 use crate::bug::Bug;
-use crate::channel::{Chunk, Frame, Head, Piece, Report, Resume, RoundId, Sync, Try};
+use crate::channel::{Chunk, Frame, Head, Piece, Report, Resume, RoundId, Standing, Sync, Try};
 use crate::ids::{LinkId, MemberId, Round, Stamp, Term};
 use crate::machine::Effects;
 
 pub use governing::{Open, Reign, Waiting};
+pub use history::History;
 pub use sending::{Sender, Sending};
 
 /// What the rounds may know of their member.
@@ -83,7 +86,11 @@ pub struct Stream {
 pub struct Broadcast<A, P> {
     /// How the term stands; `None` before the member has heard of any.
     pub sync: Option<Sync<A>>,
-    /// What the children were last told of that.
+    /// The terms that the member was in.
+    pub history: History,
+    /// The channel has gone on without this member, which must leave.
+    pub behind: bool,
+    /// What the children were last told of how the term stands.
     pub told: Option<Sync<A>>,
     /// Rounds that somebody may still need, or the application.
     pub rounds: Map<Round, Held<P>>,
@@ -111,6 +118,8 @@ impl<A, P> Default for Broadcast<A, P> {
     fn default() -> Self {
         Self {
             sync: None,
+            history: History::default(),
+            behind: false,
             told: None,
             rounds: Map::default(),
             taken: Round(0),
@@ -144,6 +153,11 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         self.sync.as_ref().map(|sync| sync.floor).unwrap_or_default()
     }
 
+    /// Who was in the last of them.
+    fn floor_cut(&self) -> Stamp {
+        self.sync.as_ref().map(|sync| sync.floor_cut).unwrap_or_default()
+    }
+
     /// Who is counted.
     pub(super) fn cut(&self) -> Stamp {
         self.sync.as_ref().map(|sync| sync.cut).unwrap_or_default()
@@ -163,6 +177,16 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
             position = after(position);
         }
         position
+    }
+
+    /// What the member knows of the reign that it is under.
+    pub(super) fn standing(&self) -> Standing {
+        Standing {
+            term: self.term(),
+            reigns: self.reign.is_some(),
+            cut: self.cut(),
+            next: self.reign.as_ref().and_then(|reign| reign.next).map(|next| next.until),
+        }
     }
 
     /// The last round of which it has seen anything.
@@ -243,12 +267,13 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
     }
 
     /// A child says what it and those below it have.
-    pub(super) fn report(&mut self, link: LinkId, report: Report) {
+    pub(super) fn report(&mut self, env: &Env<'_, A>, link: LinkId, report: Report) {
         if report.term != self.term() {
             return; // It will report again when it hears of this one.
         }
+        self.learn(report.prior);
         // What is everybody's anywhere is everybody's here.
-        self.raise_floor(report.floor);
+        self.raise_floor(env, report.floor, report.floor_cut);
         if let Some(stream) = self.streams.get_mut(&link) {
             stream.report = Some(report);
         }
@@ -272,14 +297,23 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
             self.taken = sync.floor;
         }
         if sync.term != self.term() {
-            let floor = self.floor();
-            self.begin_term(Sync { floor, carried: None, ..sync.clone() }, out);
+            if joins || sync.carried.is_none() {
+                self.history.enter(sync.term);
+            }
+            // Who hears of a term when it goes on already was not asked in it.
+            self.learn(if sync.carried.is_some() { sync.term } else { sync.prior });
+            let (floor, floor_cut, prior) = (self.floor(), self.floor_cut(), self.history.known);
+            self.begin_term(Sync { floor, floor_cut, prior, carried: None, ..sync.clone() }, out);
         }
+        self.learn(sync.prior);
         if let Some(mine) = &mut self.sync {
             mine.cut = mine.cut.max(sync.cut);
             mine.attempt = mine.attempt.max(sync.attempt);
+            if env.me.stamp <= mine.cut {
+                self.history.is_counted(mine.term);
+            }
         }
-        self.raise_floor(sync.floor);
+        self.raise_floor(env, sync.floor, sync.floor_cut);
         self.carry(env, sync.carried);
         if let Some(link) = env.links.up()
             && self.heard != Some(sync.term)
@@ -304,12 +338,24 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         }
     }
 
+    /// A term before this one has gone on. While this one does not, all must agree on which was the last.
+    fn learn(&mut self, prior: Term) {
+        self.behind |= self.history.lacks(prior);
+        self.history.went_on(prior);
+        if let Some(sync) = self.sync.as_mut().filter(|sync| sync.carried.is_none()) {
+            sync.prior = sync.prior.max(prior);
+        }
+    }
+
     /// Everybody has the rounds up to `floor`. Those that this member lacks, it was not counted for.
-    fn raise_floor(&mut self, floor: Round) {
+    fn raise_floor(&mut self, env: &Env<'_, A>, floor: Round, floor_cut: Stamp) {
+        let lacks = self.position() < floor && env.me.stamp <= floor_cut;
         if let Some(sync) = &mut self.sync
             && sync.floor < floor
         {
+            self.behind |= lacks;
             sync.floor = floor;
+            sync.floor_cut = floor_cut;
             self.rounds.retain(|round, held| *round > floor || held.end.is_some());
         }
     }
@@ -321,6 +367,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         if sync.carried.is_none() {
             sync.carried = carried;
             let term = sync.term;
+            self.history.went_on(term);
             self.rounds.retain(|round, held| *round <= last || held.head.id.term == term);
             for (_, stream) in self.streams.iter_mut() {
                 // The number that a child was to go on with will be that of another round.
@@ -366,6 +413,8 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
                     next.index = 0;
                 }
             }
+            let missing = chunk.head.sealed.as_ref().map(|seal| &seal.missing.departed);
+            self.behind |= missing.is_some_and(|departed| departed.contains(&env.me));
             let held = Held { head: chunk.head, pieces: Vec::new(), end: None };
             let room = env.config.window.saturating_add(env.config.buffer);
             if self.rounds.insert(room, round, held).is_err() {
@@ -401,44 +450,6 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         self.pull_on(env, out);
         self.pump(env, out);
         self.report_up(env, out);
-    }
-
-    /// Lets go of what nobody needs.
-    pub(super) fn free(&mut self, env: &Env<'_, A>) {
-        let (floor, taken) = (self.floor(), self.taken);
-        if !env.config.bugs.has(Bug::RoundsNotFreed) {
-            self.rounds.retain(|round, _| *round > floor || *round > taken);
-        }
-    }
-
-    /// Gives the application what it is in, in order, as far as it can take it.
-    fn deliver(&mut self, env: &Env<'_, A>, out: &mut impl Effects<Effect<A, P>>) {
-        let (position, floor) = (self.position(), self.floor());
-        loop {
-            let next = after(self.taken);
-            let Some(held) = self.rounds.get(&next).filter(|held| held.end.is_some()) else {
-                if next > floor {
-                    return;
-                }
-                self.taken = next; // Passed without this member: it was not in it.
-                continue;
-            };
-            if next > position && next > floor {
-                return; // One before it is not whole.
-            }
-            let head = held.head.clone();
-            if env.me.stamp <= held.head.cut || env.config.bugs.has(Bug::OutsiderDelivers) {
-                if held.end == Some(Ending::Void) {
-                    out.push(Effect::Deliver { head, pieces: None });
-                } else if self.wanted > 0 {
-                    self.wanted = self.wanted.saturating_sub(1);
-                    out.push(Effect::Deliver { head, pieces: Some(held.pieces.clone()) });
-                } else {
-                    return; // B4: it waits here, and everybody with it once the buffer is full.
-                }
-            }
-            self.taken = next;
-        }
     }
 
     /// The member's time is over.

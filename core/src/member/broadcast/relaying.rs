@@ -70,7 +70,8 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         let mut children = Vec::new();
         for (link, _) in env.links.children.iter() {
             let report = self.streams.get(link).and_then(|stream| stream.report.as_ref());
-            match report.filter(|report| report.cut == sync.cut) {
+            let agrees = |report: &&Report| sync.carried.is_some() || report.prior == sync.prior;
+            match report.filter(|report| report.cut == sync.cut).filter(agrees) {
                 Some(report) => children.push(report),
                 None if early => {}
                 None => return None,
@@ -84,6 +85,8 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
             // Once the term goes on this tells the root nothing.
             seen: if sync.carried.is_none() { self.seen() } else { position },
             floor: sync.floor,
+            floor_cut: sync.floor_cut,
+            prior: sync.prior,
             done: Vec::new(),
         };
         for child in &children {

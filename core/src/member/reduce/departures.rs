@@ -4,7 +4,10 @@
 //! root, so that a root can name its predecessor. In its own term a root names those who were counted; of departures
 //! from before it does not know who was, and names all that no round has named. What a round's head says (`until`)
 //! outlives the root that said it: whoever has the round knows up to where departures are named; and the controller is
-//! told so when everybody has it, since a seal that nobody has seen dies with its root.
+//! told so when everybody has it, since a seal that nobody has seen dies with its root. A controller that is restarted
+//! forgets what it has kept (and a note to it can be lost: then a root that came after the round which named somebody
+//! names that one again): a root that goes on counts those who are not found again, without their names, and one that
+//! it appoints knows nothing of them.
 
 use core::fmt::Debug;
 use core::hash::Hash;
@@ -24,6 +27,8 @@ pub struct Departures {
     pub unnamed: Queue<(AssignmentVersion, MemberId)>,
     /// At the root: how many others there are than may be named.
     pub more: u32,
+    /// At the root: the newest of these departures.
+    pub more_until: AssignmentVersion,
     /// At the root: the newest departure that the controller waits to hear of.
     pub unnoted: Option<AssignmentVersion>,
     /// Departures up to this version are named in rounds that this member has.
@@ -50,6 +55,16 @@ impl Departures {
                 (self.named, roster.all.until)
             }
         };
+        if let Some(reign) = reign
+            && let (Some(recount), Some(left)) = (roster.recount, reign.left_of(roster.recount))
+        {
+            // Some whose departure was told are back, if the controller has forgotten that, and others are not found
+            // again: how many are gone can still be said, but not who.
+            let before = reign.cut.census.count.saturating_add(self.unnamed.len());
+            self.more = self.more.saturating_add(before.saturating_sub(left.census.count));
+            self.more_until = self.more_until.max(recount.version);
+            self.unnamed.clear();
+        }
         let fresh = roster.departed.iter().filter(|(since, who)| *since > known && who.stamp <= counted);
         let limit = env.config.missing_max;
         for departed in fresh {
@@ -58,6 +73,7 @@ impl Departures {
             if let Some((since, _)) = first.or(rest) {
                 // The controller need not keep more than a head may name.
                 self.more = self.more.saturating_add(1);
+                self.more_until = self.more_until.max(since);
                 out.push(Effect::ToController(ToController::Noted(since)));
             }
         }
@@ -105,7 +121,10 @@ impl Departures {
         if until > self.named && !bugs.has(Bug::NamedAgain) {
             self.named = until;
             self.unnamed.retain(|(since, _)| *since > until);
-            self.more = 0;
+            // An older round may come in when a new root fetches what it lacks.
+            if until >= self.more_until {
+                self.more = 0;
+            }
         }
     }
 }

@@ -164,7 +164,9 @@ impl Episode {
     pub(super) fn bound(&self) -> Bound {
         let Plan { setup, latency, recontact, lease, .. } = &self.plan;
         let tree = &self.mesh.controller.tree;
-        let members = u64::from(tree.len());
+        // A controller that was restarted does not know them yet.
+        let living = self.mesh.processes.iter().filter(|process| process.listens()).count() as u64;
+        let members = u64::from(tree.len()).max(living);
         // Neighbours that cannot reach each other are found out like dead ones.
         let dead = members - self.mesh.staying().count() as u64 + self.mesh.blocked.len() as u64 + 1;
         let verdict =
@@ -175,7 +177,8 @@ impl Episode {
         let time = dead * 2 * (verdict + lease + 8 * latency.1)
             + rounds * (6 * depth * latency.1 + 2 * micros(setup.member.submission))
             + moves * micros(setup.controller.reshape)
-            + recontact;
+            + 2 * recontact
+            + 2 * micros(setup.controller.recovery);
         // Each of the first members may still be a wave through all.
         let joins = if self.plan.cold { u64::from(self.plan.members) * members * 3 } else { 0 };
         let events =
@@ -235,8 +238,11 @@ impl Episode {
     fn lapses(&mut self, at: u64, address: Address) -> Option<Action> {
         let mesh = &self.mesh;
         let member = mesh.seats.iter().find(|(_, it)| **it == address).map(|(member, _)| *member)?;
-        let record = mesh.controller.record(member)?;
-        self.queue.plan(at + self.plan.lease, Due::Lapses(address));
+        let record = mesh.controller.record(member);
+        if record.is_some() || mesh.controller.recovery.is_some() {
+            self.queue.plan(at + self.plan.lease, Due::Lapses(address));
+        }
+        let record = record?;
         let root = mesh.controller.tree.root() == Some(member);
         (root && record.probe.is_none()).then_some(Action::Lapse)
     }
@@ -310,7 +316,8 @@ impl Episode {
         (self.set, self.sent) = (watch.set, watch.sent);
         for arrival in self.sent.drain(..) {
             let way = match arrival {
-                Action::Recontact(_) => self.plan.recontact,
+                // Those who have lost the controller do not all call at once.
+                Action::Recontact(_) => self.plan.recontact + on_its_way(&self.plan, self.now, &arrival),
                 _ => on_its_way(&self.plan, self.now, &arrival),
             };
             self.queue.plan(self.now + way, Due::Arrives(arrival));
@@ -428,6 +435,7 @@ fn can_arrive(mesh: &Mesh, action: Action) -> bool {
         | Action::Leave(_)
         | Action::Expire(_)
         | Action::Reshape
+        | Action::Restart
         | Action::Crash(..)
         | Action::Break(..)
         | Action::Block(_)

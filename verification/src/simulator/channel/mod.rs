@@ -134,6 +134,11 @@ pub const CANNOT_ARISE: &[(RuleName, &str)] = &[
         "a sender must call the root after its death was told to the root and before it \
      hears of it itself, which one channel in a thousand sees; the worlds see it",
     ),
+    (
+        member::rules::LEFT_BEHIND,
+        "one who lives must be declared dead and not hear of it before the controller \
+     is restarted, which few channels see; the worlds see it",
+    ),
 ];
 const NO_SHUFFLE: &str = "members broadcast or reduce here, they do not shuffle";
 

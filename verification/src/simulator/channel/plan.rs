@@ -92,6 +92,10 @@ impl Plan {
         };
         plan.incidents = incidents(&mut random, asked, &plan, &mut setup);
         reduces(&mut random, &mut plan, &mut setup);
+        // Who calls again later than that has to join anew.
+        let slowest = plan.latency.1 / 1000 + 1;
+        let window = plan.recontact / 1000 + slowest * (2 + random.below(8));
+        setup.controller.recovery = Millis(u32::try_from(window).unwrap_or(u32::MAX));
         plan.setup = setup;
         plan
     }

@@ -24,7 +24,9 @@ impl Episode {
 
     /// A round that somebody has given a value to is one that all give theirs to.
     pub(super) fn catch_up(&mut self) {
-        let given = self.mesh.staying().map(|(_, process)| {
+        // Those of a controller that was just restarted are not known to it yet.
+        let living = self.mesh.processes.iter().filter(|process| process.listens());
+        let given = living.map(|process| {
             let reduce = &process.machine.reduce;
             Round(reduce.answered.0 + u64::from(reduce.calls.len()))
         });

@@ -68,6 +68,7 @@ pub(super) fn strike(mesh: &Mesh, fault: Fault, random: &mut Random) -> Option<A
         Fault::Hurry => {
             wrong(mesh, random, |timer| matches!(timer, Timer::Member(_, member::Timer::RoundDeadline(..))))
         }
+        Fault::Restart => Some(Action::Restart),
     }
 }
 

@@ -47,7 +47,7 @@ fn words(role: Role) -> Vec<ToMember<Address>> {
     let [_, other, stranger, _] = people();
     let assign = |serial: u32, all: Option<Cut>| {
         let term = Term(ids::stamp(2));
-        let roster = all.map(|all| Roster { term, all, departed: Vec::new() });
+        let roster = all.map(|all| Roster { term, all, departed: Vec::new(), recount: None });
         let version = AssignmentVersion(ids::stamp(serial));
         ToMember::Assign(Assign { version, place: Place(0), parent: None, children: Vec::new(), roster })
     };

@@ -1,6 +1,7 @@
 //! Worlds that take minutes each.
 
 use super::broadcast::TWO;
+use super::recovery::FORGETS_TWO;
 use super::reduce::SUM_JOIN;
 use super::witnesses::*;
 use super::{Golden, SMALL, Small, World, system, world};
@@ -26,6 +27,7 @@ pub(super) fn worlds() -> Vec<World> {
     vec![
         world!("deep-two", "two of five die in the midst of a broadcast", (10_827_719, 91), DEEP_TWO, true),
         world!("deep-leave", "one leaves, one dies, two send", (1_538_935, 63), DEEP_LEAVE, true),
+        world!("deep-forgets", "the controller forgets a wrong verdict, two send", (0, 0), FORGETS_TWO, true),
         world!("deep-sum", "two reduces, two join", (2_327_887, 92), DEEP_SUM, true),
     ]
 }

@@ -3,6 +3,7 @@
 mod broadcast;
 mod deadline;
 mod deep;
+mod recovery;
 mod reduce;
 mod witnesses;
 
@@ -74,6 +75,7 @@ fn system(small: &Small, bugs: Bugs) -> Zip {
             departed_max: if small.kind == Kind::Reduce { small.named } else { 0 },
             scan: 4,
             reshape: Millis(10),
+            recovery: Millis(5000),
             bugs,
         },
         member: member::Config {
@@ -127,7 +129,7 @@ use world;
 
 /// The worlds of this family.
 pub(super) fn worlds() -> Vec<World> {
-    [broadcast::worlds(), reduce::worlds(), deadline::worlds(), deep::worlds()]
+    [broadcast::worlds(), recovery::worlds(), reduce::worlds(), deadline::worlds(), deep::worlds()]
         .into_iter()
         .flatten()
         .collect()

@@ -9,7 +9,7 @@ use cirrus_core::member::{self, Outcome, Phase, Reduction};
 use crate::system::Witness;
 use crate::zip::{Fault, Mesh, Process};
 
-fn members(mesh: &Mesh) -> impl Iterator<Item = (MemberId, &Arc<Process>)> {
+pub(super) fn members(mesh: &Mesh) -> impl Iterator<Item = (MemberId, &Arc<Process>)> {
     mesh.staying()
 }
 

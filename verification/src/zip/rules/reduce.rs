@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use cirrus_core::channel::{Census, Head};
-use cirrus_core::ids::MemberId;
+use cirrus_core::ids::{ControllerEpoch, MemberId};
 use cirrus_core::member::Reduction;
 use cirrus_core::rule::Verdict;
 
@@ -75,6 +75,10 @@ fn has(mesh: &Mesh, inside: &BTreeSet<Address>, member: MemberId) -> bool {
 /// cannot know: one that was not in all rounds before.
 fn gone(setup: &Setup, mesh: &Mesh, process: &Process, head: &Head) -> Option<Vec<(MemberId, bool)>> {
     let before = &process.delivered;
+    // A restarted controller has forgotten who departed before: who is missing is then counted at best, not named.
+    if mesh.controller.tree.epoch() > ControllerEpoch(1) {
+        return None;
+    }
     // A channel that all had left begins anew.
     let first = before.first().map_or(head, |(first, _)| first);
     if setup.members == 0 && first.id.term.0.serial > 2 {
@@ -106,7 +110,8 @@ fn named(setup: &Setup, mesh: &Mesh, process: &Process, head: &Head, pieces: Opt
     let Some(seal) = &head.sealed else { return Verdict::Idle };
     let inside = inside(pieces);
     for member in &seal.missing.departed {
-        if mesh.controller.tree.contains(*member) || has(mesh, &inside, *member) {
+        let there = mesh.controller.tree.contains(*member) && !mesh.forgotten.contains(member);
+        if there || has(mesh, &inside, *member) {
             return Verdict::Broken("one is named as departed that is there, or in the result");
         }
     }
@@ -120,9 +125,12 @@ fn named(setup: &Setup, mesh: &Mesh, process: &Process, head: &Head, pieces: Opt
     let mut verdict = Verdict::Idle;
     for (member, earlier) in gone {
         let here = seal.missing.departed.contains(&member);
-        let before = process.delivered.iter().filter_map(|(head, _)| head.sealed.as_ref());
+        // A root that came after the round which named it may name it again, if the controller was not told of that.
+        let same = process.delivered.iter().filter(|(before, _)| before.id.term == head.id.term);
+        let before = same.filter_map(|(head, _)| head.sealed.as_ref());
         let twice = before.into_iter().any(|seal| seal.missing.departed.contains(&member));
-        if here && twice && !more {
+        // One whose death was forgotten may die twice.
+        if here && twice && !more && !mesh.forgotten.contains(&member) {
             return Verdict::Broken("one who has departed is named twice");
         }
         let late = seal.missing.late.contains(&member); // It has departed since.
@@ -159,7 +167,8 @@ fn strict(setup: &Setup, mesh: &Mesh, process: &Process, head: &Head, pieces: Op
 
 fn complete(_: &Setup, mesh: &Mesh, _: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
     let (Some(seal), Some(_)) = (&head.sealed, pieces) else { return Verdict::Idle };
-    let counted = mesh.staying().map(|(member, _)| member).filter(|member| member.stamp <= head.cut);
+    let staying = mesh.staying().map(|(member, _)| member).filter(|it| !mesh.forgotten.contains(it));
+    let counted = staying.filter(|member| member.stamp <= head.cut);
     // It is in it, or named as late, and not both.
     let (named, mut counted) = (|member| seal.missing.late.contains(&member), counted);
     let inside = inside(pieces);
@@ -191,7 +200,7 @@ fn ordered(setup: &Setup, mesh: &Mesh, _: &Process, head: &Head, pieces: Option<
 }
 
 fn told(_: &Setup, mesh: &Mesh) -> Verdict {
-    let Ok(rounds) = delivered(mesh) else { return Verdict::Idle };
+    let Ok(rounds) = delivered(mesh, |_| true) else { return Verdict::Idle };
     let mut verdict = Verdict::Idle;
     for (_, process) in mesh.staying() {
         for (round, outcome) in &process.reduced {

@@ -1,0 +1,279 @@
+//! A controller that was restarted: it has forgotten everything but how many lives it has had, and its members tell it
+//! (M4).
+//!
+//! ```text
+//!  members               controller
+//!     |  (rounds go on)      x      it dies, and is started again with the next epoch
+//!     | Hello(seat, standing) --> |
+//!     | Hello(seat, standing) --> |  joins wait, nobody is judged
+//!     |                           |  the window ends: whoever is silent is dead
+//!     | <---- Assign, if its seat is another one, and to the root
+//! ```
+//!
+//! **Seats.** Of two that claim one place, the one that was assigned it later has it. Whose place is not contested and
+//! still exists keeps it, and a link that both its ends know stays; so those whose views agree are told nothing. The
+//! others fill the holes, or follow at the end.
+//!
+//! **Who was declared dead** before the restart and lives is a member again, and finds out by itself that it may not be
+//! (see [`History`](crate::member::broadcast::History)). The controller cannot tell: what the members say of the
+//! channel's progress is overtaken by the time at which the window ends.
+//!
+//! **The root** goes on in its term if nobody has heard of a newer one; then no round is disturbed. It is told how those
+//! it counts add up without the ones who are gone ([`Recount`]), since nobody knows their names any more.
+
+pub mod rules;
+
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use core::fmt::Debug;
+use core::hash::Hash;
+
+use super::{Channel, Config, Effect, Event, Record, Refusal, Reign, Timer};
+use crate::bounded::{Map, Queue};
+use crate::bug::Bug;
+use crate::channel::{Census, Cut, Recount, Registration, Role, Standing, ToController, ToMember};
+use crate::ids::{AssignmentVersion, CallId, MemberId, Stamp, Term};
+use crate::machine::Effects;
+use crate::tree::Assignment;
+
+/// What is kept while a restarted controller waits for its members.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Recovery<A> {
+    /// Who has called, by slot.
+    pub claims: Map<u32, Claim<A>>,
+    /// Requests to join, in the order in which they came.
+    pub joins: Queue<(CallId, A, Role)>,
+}
+
+impl<A> Default for Recovery<A> {
+    fn default() -> Self {
+        Self { claims: Map::default(), joins: Queue::default() }
+    }
+}
+
+/// A member that has called.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Claim<A> {
+    /// Who.
+    pub member: MemberId,
+    /// What it says of itself.
+    pub registration: Registration<A>,
+    /// It has called the roll, and is answered when there is one.
+    pub calls_roll: bool,
+}
+
+impl<A: Clone + Debug + Eq + Hash> Channel<A> {
+    /// The controller was restarted, and this channel had members.
+    pub(super) fn restarted(&mut self, config: &Config, out: &mut impl Effects<Effect<A>>) {
+        if self.tree.is_empty() && self.recovery.is_none() {
+            self.recovery = Some(Recovery::default());
+            out.push(Effect::SetTimer { timer: Timer::Recovery, after: config.recovery });
+        }
+    }
+
+    /// Something happens while the members are waited for.
+    pub(super) fn recovering(
+        &mut self,
+        config: &Config,
+        mut recovery: Recovery<A>,
+        event: Event<A>,
+        out: &mut impl Effects<Effect<A>>,
+    ) {
+        match event {
+            Event::Join { call, address, role } if config.bugs.has(Bug::JoinNotHeld) => {
+                self.join(config, call, (address, role), out);
+            }
+            Event::Join { call, address, role } => {
+                if recovery.joins.push(config.members_max, (call, address, role)).is_err() {
+                    out.push(Effect::Refuse { call, reason: Refusal::Full });
+                }
+            }
+            Event::From { member, message: ToController::Hello(registration) } => {
+                self.claim(config, &mut recovery, Claim { member, registration, calls_roll: false }, out);
+            }
+            Event::From { member, message: ToController::Leave } => {
+                if let Some(claim) = recovery.claims.get_mut(&member.slot)
+                    && claim.member == member
+                {
+                    claim.registration.leaving = true;
+                }
+            }
+            Event::From { member, message: ToController::CallRoll } => {
+                if let Some(claim) = recovery.claims.get_mut(&member.slot)
+                    && claim.member == member
+                {
+                    claim.calls_roll = true;
+                }
+            }
+            // Nobody is judged yet; a member that still misses its neighbour will say so again.
+            Event::From { message: ToController::Report(_) | ToController::Missing(_), .. }
+            | Event::Suspected(_) => {}
+            // Answers to a controller that is dead, and what whoever knows of lifetimes says again.
+            Event::From { message: ToController::Answer(_) | ToController::Noted(_), .. }
+            | Event::Expiring(_)
+            | Event::Restarted
+            | Event::Timer(Timer::Probe(..) | Timer::Reshape) => {}
+            Event::Reshape(fan_out) => {
+                // There is nobody yet who would have to follow.
+                let _ = self.tree.reshape(fan_out);
+            }
+            Event::Timer(Timer::Recovery) => return self.recovered(config, recovery, out),
+        }
+        self.recovery = Some(recovery);
+    }
+
+    /// A member says who it is. Two that have had one slot are one after the other.
+    fn claim(
+        &self,
+        config: &Config,
+        recovery: &mut Recovery<A>,
+        claim: Claim<A>,
+        out: &mut impl Effects<Effect<A>>,
+    ) {
+        let MemberId { stamp, slot } = claim.member;
+        let other = recovery.claims.get(&slot).map(|other| other.member);
+        let late = other.is_some_and(|other| other.stamp > stamp);
+        // It can have been given this in an earlier life only.
+        let newest = stamp.max(claim.registration.version.0);
+        let foreign = newest.epoch >= self.tree.epoch() || slot >= config.members_max;
+        if late || foreign {
+            return out.push(Effect::Send { to: claim.member, message: ToMember::Fenced });
+        }
+        if let Some(other) = other.filter(|other| *other != claim.member) {
+            out.push(Effect::Send { to: other, message: ToMember::Fenced });
+        }
+        let _ = recovery.claims.insert(config.members_max, slot, claim); // Slots are fewer than that.
+    }
+
+    /// The window is over: who has called is there, and who has not is dead.
+    fn recovered(&mut self, config: &Config, recovery: Recovery<A>, out: &mut impl Effects<Effect<A>>) {
+        let Recovery { claims, mut joins } = recovery;
+        let mut here: Vec<&Claim<A>> = Vec::new();
+        let mut stamps = BTreeSet::new();
+        for (_, claim) in claims.iter() {
+            match () {
+                () if !stamps.insert(claim.member.stamp) => {
+                    out.push(Effect::Send { to: claim.member, message: ToMember::Fenced });
+                }
+                () if claim.registration.leaving => {
+                    out.push(Effect::Send { to: claim.member, message: ToMember::Released });
+                }
+                () => here.push(claim),
+            }
+        }
+        let seated = by_place(config, here);
+        self.seat(config, &claims, &seated, out);
+        for claim in seated.iter().filter(|claim| claim.calls_roll) {
+            self.call_roll(config, claim.member, out);
+        }
+        while let Some((call, address, role)) = joins.pop() {
+            self.join(config, call, (address, role), out);
+        }
+    }
+
+    /// Takes these as the members, by place, and tells those who see it otherwise.
+    fn seat(
+        &mut self,
+        config: &Config,
+        claims: &Map<u32, Claim<A>>,
+        seated: &[&Claim<A>],
+        out: &mut impl Effects<Effect<A>>,
+    ) {
+        let said = |member: MemberId| claims.get(&member.slot).map(|claim| &claim.registration);
+        let members: Vec<MemberId> = seated.iter().map(|claim| claim.member).collect();
+        let restored = self.tree.restore(&members, |below, above| {
+            let up = said(below)?.parent.filter(|edge| edge.member == above)?;
+            let both = said(above)?.children.iter().any(|edge| edge.member == below && edge.link == up.link);
+            (both && !config.bugs.has(Bug::LinksForgotten)).then_some(up.link)
+        });
+        let (Some(root), true) = (seated.first(), restored) else { return };
+        let Some(version) = self.tree.stamp().map(AssignmentVersion) else { return };
+        let standings = || claims.iter().map(|(_, claim)| claim.registration.standing);
+        let counted = standings().map(|standing| standing.next.unwrap_or(standing.cut)).max();
+        let joined = members.iter().map(|member| member.stamp).max();
+        self.all = members_until(seated, counted.max(joined).unwrap_or_default());
+        let newest = standings().map(|standing| standing.term).max();
+        self.reign_on(root, version, newest.unwrap_or_default(), seated);
+        for claim in seated {
+            let Claim { member, registration, .. } = claim;
+            let slot = member.slot as usize;
+            if self.records.len() <= slot {
+                self.records.resize(slot.saturating_add(1), None);
+            }
+            let agrees = self.tree.assignment(*member).is_some_and(|it| registration.agrees(&it));
+            let told = !agrees || *member == root.member || config.bugs.has(Bug::AllToldAgain);
+            if let Some(record) = self.records.get_mut(slot) {
+                let version = if told { version } else { registration.version };
+                let found = Record::new(*member, registration.address.clone(), registration.role);
+                *record = Some(Record { version, ..found });
+            }
+        }
+        self.keep_relays(seated);
+        for claim in seated {
+            if self.record(claim.member).is_some_and(|record| record.version == version)
+                && let Some(assign) = self.assign(claim.member)
+            {
+                out.push(Effect::Send { to: claim.member, message: ToMember::Assign(assign) });
+            }
+        }
+    }
+
+    /// A link that stays, and went by relay, still does.
+    fn keep_relays(&mut self, seated: &[&Claim<A>]) {
+        for Claim { member, registration, .. } in seated {
+            let Some(above) = registration.parent.filter(|_| registration.relay) else { continue };
+            if self.tree.parent(*member) == Some(above) {
+                for (one, other) in [(*member, above.member), (above.member, *member)] {
+                    if let Some(record) = self.record_mut(one) {
+                        record.relays.push(other);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The root goes on in its term, if nobody has heard of a newer one.
+    fn reign_on(&mut self, root: &Claim<A>, version: AssignmentVersion, newest: Term, seated: &[&Claim<A>]) {
+        let Standing { term, reigns, cut, next } = root.registration.standing;
+        let same = reigns && term == newest;
+        self.reign = Some(Reign { root: root.member, term: if same { term } else { Term(version.0) } });
+        let cuts = [cut, next.unwrap_or(cut)].map(|until| members_until(seated, until));
+        self.recount = same.then_some(Recount { version, cuts });
+    }
+}
+
+impl<A> Registration<A> {
+    /// Whether a member sees its seat like this.
+    fn agrees(&self, seat: &Assignment) -> bool {
+        self.place == seat.place && self.parent == seat.parent && self.children == seat.children
+    }
+}
+
+/// Those of these whose stamp is not above this one.
+fn members_until<A>(seated: &[&Claim<A>], until: Stamp) -> Cut {
+    let counted = seated.iter().map(|claim| claim.member).filter(|member| member.stamp <= until);
+    Cut { until, census: counted.map(Census::of).fold(Census::default(), Census::plus) }
+}
+
+/// Who gets which place: first whoever was assigned it last, then the others, as they sat.
+fn by_place<'a, A>(config: &Config, here: Vec<&'a Claim<A>>) -> Vec<&'a Claim<A>> {
+    let mut places: Vec<Option<&Claim<A>>> = Vec::new();
+    places.resize(here.len(), None);
+    let mut others: Vec<&Claim<A>> = Vec::new();
+    for claim in here {
+        let Registration { place, version, .. } = &claim.registration;
+        let assigned = *version != AssignmentVersion::default() && !config.bugs.has(Bug::SeatsForgotten);
+        match places.get_mut(place.0 as usize).filter(|_| assigned) {
+            Some(seat) if seat.is_none_or(|other| other.registration.version < *version) => {
+                others.extend(seat.replace(claim));
+            }
+            Some(_) | None => others.push(claim),
+        }
+    }
+    others.sort_unstable_by_key(|claim| {
+        let Registration { place, version, .. } = &claim.registration;
+        (*version == AssignmentVersion::default(), *place, claim.member)
+    });
+    let mut others = others.into_iter();
+    places.into_iter().filter_map(|seat| seat.or_else(|| others.next())).collect()
+}

@@ -1,0 +1,157 @@
+//! A controller that was restarted, alone, fed anything: registrations that agree, or contradict each other.
+
+use cirrus_core::bug::Bugs;
+use cirrus_core::channel::{ProbeId, Registration, Role, Standing, ToController};
+use cirrus_core::controller::{Channel, Config, Event, Timer};
+use cirrus_core::ids::{
+    AssignmentVersion, CallId, ControllerEpoch, FanOut, LinkId, MemberId, Millis, Place, Stamp, Term,
+};
+use cirrus_core::tree::Edge;
+
+use super::{Golden, World, ids};
+use crate::pool::{Fed, Pool};
+use crate::system::Witness;
+use crate::tally::Part;
+use crate::zip::Address;
+
+/// Nothing more is tried behind this many stamps of the new life.
+const STAMPS: u32 = 8;
+
+const fn member(serial: u32, slot: u32) -> MemberId {
+    MemberId { stamp: Stamp { epoch: ControllerEpoch(1), serial }, slot }
+}
+
+const ROOT: MemberId = member(1, 0);
+const LEFT: MemberId = member(3, 1);
+const RIGHT: MemberId = member(6, 2);
+/// It had the slot of one of them before.
+const PREDECESSOR: MemberId = member(2, 2);
+const LAST: MemberId = member(9, 3);
+
+fn edge(member: MemberId, link: u32) -> Edge {
+    Edge { member, link: LinkId(ids::stamp(link)) }
+}
+
+/// How a member stands that has heard of all there is.
+fn standing(term: u32) -> Standing {
+    Standing { term: Term(ids::stamp(term)), reigns: false, cut: ids::stamp(6), next: None }
+}
+
+fn seat(
+    version: u32,
+    place: u32,
+    parent: Option<Edge>,
+    children: &[Edge],
+    standing: Standing,
+) -> Registration<Address> {
+    let version = AssignmentVersion(ids::stamp(version));
+    let children = children.to_vec();
+    Registration {
+        address: 0,
+        role: Role::Both,
+        version,
+        place: Place(place),
+        parent,
+        relay: false,
+        children,
+        leaving: false,
+        standing,
+    }
+}
+
+fn claims() -> Vec<(MemberId, Registration<Address>)> {
+    let reigns = |standing| Standing { reigns: true, next: Some(ids::stamp(9)), ..standing };
+    let children = [edge(LEFT, 4), edge(RIGHT, 7)];
+    let up = |link| Some(edge(ROOT, link));
+    let never =
+        Registration { version: AssignmentVersion::default(), ..seat(0, 0, None, &[], Standing::default()) };
+    vec![
+        (ROOT, seat(8, 0, None, &children, reigns(standing(2)))),
+        // It has been told of the last one in the place of the left one.
+        (ROOT, seat(12, 0, None, &[edge(LAST, 11), edge(RIGHT, 7)], reigns(standing(2)))),
+        (LEFT, seat(5, 1, up(4), &[], standing(2))),
+        // It has heard of another root.
+        (LEFT, seat(5, 1, up(4), &[], standing(10))),
+        (LEFT, Registration { leaving: true, ..seat(5, 1, up(4), &[], standing(2)) }),
+        (RIGHT, seat(8, 2, up(7), &[], standing(2))),
+        // It has not heard of its seat.
+        (RIGHT, never.clone()),
+        (PREDECESSOR, never),
+        (LAST, seat(12, 1, up(11), &[], standing(2))),
+    ]
+}
+
+pub(crate) fn pool(bugs: Bugs) -> Pool<Channel<Address>> {
+    let mut events =
+        vec![Event::Join { call: CallId(0), address: 0, role: Role::Both }, Event::Reshape(FanOut(1))];
+    events.extend([Event::Timer(Timer::Recovery), Event::Restarted]);
+    for (member, registration) in claims() {
+        events.push(Event::From { member, message: ToController::Hello(registration) });
+    }
+    for member in [ROOT, LEFT, LAST] {
+        events.extend([Event::Suspected(member), Event::Expiring(member)]);
+        let mut say = |message| events.push(Event::From { member, message });
+        say(ToController::Leave);
+        let second = |serial| Stamp { epoch: ControllerEpoch(2), serial };
+        say(ToController::Noted(AssignmentVersion(second(4))));
+        say(ToController::Report(LinkId(ids::stamp(7))));
+        events.extend([3, 4].map(|probe| Event::Timer(Timer::Probe(member, ProbeId(second(probe))))));
+    }
+    let config = Config {
+        members_max: 4,
+        probe: Millis(1000),
+        scan: 4,
+        departed_max: 0,
+        reshape: Millis(10),
+        recovery: Millis(5000),
+        bugs,
+    };
+    let far = |channel: &Channel<Address>| {
+        let drawn = u32::MAX - channel.tree.stamps_left();
+        let waiting = channel.recovery.as_ref().map_or(0, |recovery| recovery.joins.len());
+        drawn > STAMPS || waiting > 1
+    };
+    let new = || Channel::new(ControllerEpoch(2), FanOut(2));
+    let first = vec![Event::Restarted];
+    Pool { part: Part::Controller, config, events, new, first, far, witnesses: WITNESSES }
+}
+
+const WITNESSES: &[Witness<Fed<Channel<Address>>>] = &[
+    Witness {
+        name: "the root goes on in its term",
+        seen: |fed| fed.machine.reign.is_some_and(|reign| reign.term.0.epoch == ControllerEpoch(1)),
+    },
+    Witness {
+        name: "a new term begins",
+        seen: |fed| fed.machine.reign.is_some_and(|reign| reign.term.0.epoch == ControllerEpoch(2)),
+    },
+    Witness {
+        name: "two claim one place",
+        seen: |fed| {
+            let claims = fed.machine.recovery.as_ref().map(|it| &it.claims);
+            claims.is_some_and(|claims| {
+                let place = |slot: u32| claims.get(&slot).map(|claim| claim.registration.place);
+                place(1).is_some() && place(1) == place(3)
+            })
+        },
+    },
+    Witness {
+        name: "a silent place is filled",
+        seen: |fed| fed.machine.tree.root() == Some(LEFT) && fed.machine.tree.member(Place(1)).is_some(),
+    },
+    Witness {
+        name: "one who waited joins",
+        seen: |fed| fed.machine.tree.members().any(|it| it.stamp.epoch == ControllerEpoch(2)),
+    },
+];
+
+/// The worlds of this family.
+pub(super) fn worlds() -> Vec<World> {
+    vec![World {
+        name: "controller-restart",
+        about: "a controller that was restarted, fed anything",
+        golden: Golden { unique: 716_781, depth: 83 },
+        deep: false,
+        make: |bugs| Box::new(pool(bugs)),
+    }]
+}
