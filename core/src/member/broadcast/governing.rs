@@ -81,38 +81,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         out: &mut impl Effects<Effect<A, P>>,
     ) {
         if roster.term > self.term() {
-            let (floor, floor_cut, prior) = (self.floor(), self.floor_cut(), self.history.known);
-            let (cut, carried) = (roster.all.until, None);
-            self.history.enter(roster.term);
-            if self.sync.is_none() {
-                self.taken = floor;
-            }
-            let attempt = Try::default();
-            self.begin_term(
-                Sync {
-                    term: roster.term,
-                    root: env.address.clone(),
-                    cut,
-                    floor,
-                    floor_cut,
-                    prior,
-                    carried,
-                    attempt,
-                },
-                out,
-            );
-            self.history.is_counted(roster.term);
-            self.reign = Some(Reign {
-                cut: roster.all,
-                next: None,
-                version,
-                started: Round(0),
-                waiting: Queue::default(),
-                open: Map::default(),
-                last: Map::default(),
-                barred: Queue::default(),
-            });
-            return;
+            return self.begin_reign(env, version, &roster, out);
         }
         let Some(reign) = &mut self.reign else { return };
         let recount = roster.recount.filter(|_| !env.config.bugs.has(Bug::RecountIgnored));
@@ -146,6 +115,35 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         for member in fresh {
             self.bar(env, member, out);
         }
+    }
+
+    /// This member is the root from now on, and asks what everybody has.
+    fn begin_reign(
+        &mut self,
+        env: &Env<'_, A>,
+        version: AssignmentVersion,
+        roster: &Roster,
+        out: &mut impl Effects<Effect<A, P>>,
+    ) {
+        let (term, root) = (roster.term, env.address.clone());
+        let (floor, floor_cut, prior) = (self.floor(), self.floor_cut(), self.history.known);
+        let (cut, carried, attempt) = (roster.all.until, None, Try::default());
+        self.history.enter(term);
+        if self.sync.is_none() {
+            self.taken = floor;
+        }
+        self.begin_term(Sync { term, root, cut, floor, floor_cut, prior, carried, attempt }, out);
+        self.history.is_counted(term);
+        self.reign = Some(Reign {
+            cut: roster.all,
+            next: None,
+            version,
+            started: Round(0),
+            waiting: Queue::default(),
+            open: Map::default(),
+            last: Map::default(),
+            barred: Queue::default(),
+        });
     }
 
     /// The controller says that this member is not the root.
