@@ -27,7 +27,13 @@ pub(super) fn worlds() -> Vec<World> {
     vec![
         world!("deep-two", "two of five die in the midst of a broadcast", (10_827_719, 91), DEEP_TWO, true),
         world!("deep-leave", "one leaves, one dies, two send", (1_691_779, 63), DEEP_LEAVE, true),
-        world!("deep-forgets", "the controller forgets a wrong verdict, two send", (1_292_662, 67), FORGETS_TWO, true),
+        world!(
+            "deep-forgets",
+            "the controller forgets a wrong verdict, two send",
+            (1_292_662, 67),
+            FORGETS_TWO,
+            true
+        ),
         world!("deep-sum", "two reduces, two join", (2_473_403, 92), DEEP_SUM, true),
     ]
 }
