@@ -25,7 +25,7 @@ const DEEP_SUM: Small = Small {
 /// The worlds of this family.
 pub(super) fn worlds() -> Vec<World> {
     vec![
-        world!("deep-two", "two of five die in the midst of a broadcast", (10_827_719, 91), DEEP_TWO, true),
+        world!("deep-two", "two of five die in the midst of a broadcast", (14_210_148, 91), DEEP_TWO, true),
         world!("deep-leave", "one leaves, one dies, two send", (1_691_779, 63), DEEP_LEAVE, true),
         world!(
             "deep-forgets",
