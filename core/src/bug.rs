@@ -264,6 +264,16 @@ pub enum Bug {
     CutIgnored,
     /// The roll is called for each round.
     RollCalledAnew,
+    /// A message is delivered with a part of it.
+    TornDelivered,
+    /// A message is called delivered when it has been sent.
+    AnsweredEarly,
+    /// Who waits for a message of one who is gone is not told so.
+    WaiterForgotten,
+    /// Who waits for a message does not look whether its sender lives.
+    WaitsBlindly,
+    /// The roll is called although the member is known.
+    KnownAskedFor,
 }
 
 /// Which seeded bug is on: at most one.

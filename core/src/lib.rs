@@ -15,6 +15,7 @@
 //! | [`controller`] | who is in a channel, who sits where in its tree, and who is dead |
 //! | [`member`] | one member's links, and the broadcasts and reduces that run over them |
 //! | [`shuffle`] | whose records have reached whom, and when a round of them is over |
+//! | [`messages`] | whether a message from one member to another has arrived, whole and once |
 //! | [`tree`] | who sits where in a channel, and who must be told when that changes |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -42,6 +43,7 @@ pub mod ids;
 pub mod lease;
 pub mod machine;
 pub mod member;
+pub mod messages;
 pub mod rule;
 pub mod shuffle;
 pub mod store;

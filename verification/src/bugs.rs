@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use cirrus_core::bug::Bug;
 use cirrus_core::controller::recovery::rules as recovery;
 use cirrus_core::rule::RuleName;
-use cirrus_core::{controller, direct, directory, fleet, lease, member, shuffle, store, worker};
+use cirrus_core::{controller, direct, directory, fleet, lease, member, messages, shuffle, store, worker};
 
 use crate::check::Failure;
 use crate::rules::{j1, p1, p2, p3, p4, p5};
@@ -164,6 +164,11 @@ pub const ALL: &[Seeded] = &[
     seeded(Bug::MissedIsGone, group::NAMED_GONE.name, "shuffle-apart"),
     seeded(Bug::FencedGoesOn, group::FENCED_KNOWS.name, "shuffle-sender"),
     seeded(Bug::CutIgnored, shuffle::rules::INSIDERS, "shuffle-takes"),
+    seeded(Bug::TornDelivered, messages::rules::WHOLE, "message-takes"),
+    seeded(Bug::AnsweredEarly, messages::rules::TAKEN, "message-gives"),
+    seeded(Bug::WaiterForgotten, messages::rules::ANSWERED, "message-takes"),
+    seeded(Bug::VerdictIgnored, messages::rules::VERDICT_HEARD, "message-takes"),
+    seeded(Bug::KnownAskedFor, messages::rules::ASKED_IN_NEED, "message-takes"),
     seeded(Bug::RollCalledAnew, shuffle::rules::ASKED_ON_CHANGE, "shuffle-calm"),
 ];
 

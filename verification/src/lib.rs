@@ -21,6 +21,7 @@ pub mod check;
 pub mod cluster;
 pub mod digest;
 pub mod fuzz_bodies;
+pub mod messages;
 pub mod pool;
 pub mod rules;
 pub mod shuffle;

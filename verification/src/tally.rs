@@ -8,12 +8,14 @@ use cirrus_core::directory::Directory;
 use cirrus_core::fleet::Fleet;
 use cirrus_core::lease::Leases;
 use cirrus_core::member::Member;
+use cirrus_core::messages::Messages;
 use cirrus_core::rule::{RuleName, Ruled, Step, Verdict};
 use cirrus_core::shuffle::Shuffle;
 use cirrus_core::store::Store;
 use cirrus_core::worker::Worker;
 
 use crate::cluster::Payload;
+use crate::messages;
 use crate::rules;
 use crate::shuffle;
 use crate::zip;
@@ -43,11 +45,13 @@ pub enum Part {
     Shuffle,
     /// Those that only a whole channel that shuffles shows.
     Group,
+    /// Those of a member's messages to others.
+    Messages,
 }
 
 impl Part {
     /// All of them, in order.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Store,
         Self::Leases,
         Self::Fleet,
@@ -59,6 +63,7 @@ impl Part {
         Self::Mesh,
         Self::Shuffle,
         Self::Group,
+        Self::Messages,
     ];
 
     /// The names of its rules, in the order in which they are asked.
@@ -76,6 +81,7 @@ impl Part {
             Self::Mesh => zip::RULES.iter().map(|rule| rule.name).collect(),
             Self::Shuffle => names::<Shuffle<zip::Address, shuffle::Piece>>(),
             Self::Group => shuffle::RULES.iter().map(|rule| rule.name).collect(),
+            Self::Messages => names::<Messages<zip::Address, messages::Piece>>(),
         }
     }
 
@@ -94,6 +100,7 @@ impl Part {
             Self::Mesh => "channel",
             Self::Shuffle => "shuffle",
             Self::Group => "group",
+            Self::Messages => "message",
         }
     }
 }

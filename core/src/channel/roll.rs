@@ -38,7 +38,7 @@ impl Role {
 }
 
 /// One line of the roll.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Present<A> {
     /// Who.
     pub member: MemberId,
@@ -51,7 +51,7 @@ pub struct Present<A> {
 /// Who is in a channel at a moment.
 ///
 /// Stamps rise: whoever is not in it and has a stamp that is not above [`until`](Cut::until) is gone for ever.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Roll<A> {
     /// The moment. As long as the root is told of the same one, the roll is the same.
     pub at: Cut,

@@ -13,7 +13,7 @@ use crate::member::Line;
 /// Limits and time-outs.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// How many things may be under way to a peer, until it takes them.
+    /// How many things may be under way to a peer, until it takes them; and one more, for a mark that needs no credit.
     pub window: u32,
     /// How many callers may wait whom nobody knows yet.
     pub strangers_max: u32,
@@ -23,6 +23,13 @@ pub struct Limits {
     pub missing: Millis,
     /// Seeded bugs.
     pub bugs: Bugs,
+}
+
+impl Limits {
+    /// How many things a receiver has room for.
+    pub(super) fn room(&self) -> u32 {
+        self.window.saturating_add(1)
+    }
 }
 
 /// What can happen on direct connections.
@@ -153,9 +160,7 @@ impl<A: Clone + Debug + Eq + Hash, T: Clone + Debug + Eq + Hash> Lines<A, T> {
 
     /// A peer is gone: what was for it and from it is void.
     pub fn gone(&mut self, it: MemberId, out: &mut impl Effects<Effect<A, T>>) {
-        if self.strangers.remove(&it).is_some() {
-            out.push(Effect::HangCaller(it));
-        }
+        self.refuse(it, out);
         if let Some(peer) = self.peers.get_mut(&it).filter(|peer| !peer.gone) {
             peer.hang(it, out);
             let address = peer.address.clone();
@@ -179,10 +184,10 @@ impl<A: Clone + Debug + Eq + Hash, T: Clone + Debug + Eq + Hash> Lines<A, T> {
         self.tend(limits, it, out, |peer, _| peer.inbox.expected = expected);
     }
 
-    /// Sends something to a peer; to one that is gone, nothing.
+    /// Sends something to a peer, as soon as it has room; to one that is gone, nothing.
     ///
     /// # Errors
-    /// The thing, when `limit` are under way already.
+    /// The thing, when `limit` are under way or wait already.
     pub fn offer(
         &mut self,
         limits: &Limits,
@@ -199,7 +204,14 @@ impl<A: Clone + Debug + Eq + Hash, T: Clone + Debug + Eq + Hash> Lines<A, T> {
         result
     }
 
-    /// How many things are under way to a peer.
+    /// A caller of whom it turns out that it is none to talk to: it is refused.
+    pub fn refuse(&mut self, it: MemberId, out: &mut impl Effects<Effect<A, T>>) {
+        if self.strangers.remove(&it).is_some() {
+            out.push(Effect::HangCaller(it));
+        }
+    }
+
+    /// How many things are under way to a peer, or wait until it has room.
     #[must_use]
     pub fn under_way(&self, to: MemberId) -> u32 {
         self.peers.get(&to).map_or(0, |peer| peer.out.items.len())
@@ -334,7 +346,7 @@ impl<A: Clone + Debug + Eq + Hash, T: Clone + Debug + Eq + Hash> Lines<A, T> {
         let Some(peer) = self.peers.get_mut(&it) else { return };
         let before = peer.is_missed();
         change(peer, out);
-        peer.pursue(it, out);
+        peer.pursue(limits, it, out);
         let timer = Timer::Missing(it);
         match (before, peer.is_missed()) {
             (false, true) => out.push(Effect::SetTimer { timer, after: limits.missing }),

@@ -1,4 +1,4 @@
-//! Direct connections between members, past the tree: in order, each thing once, whatever breaks (S1).
+//! Direct connections between members, past the tree: in order, each thing once, whatever breaks (D1).
 //!
 //! ```text
 //!  sender                            receiver
@@ -20,5 +20,24 @@ mod lines;
 mod peer;
 pub mod rules;
 
+use core::marker::PhantomData;
+
+use crate::machine::Effects;
+
 pub use lines::{Effect as LineEffect, Event as LineEvent, Limits, Lines, Timer};
 pub use peer::{Have, Inbox, Outbox, Peer};
+
+/// Gives what the lines want done to the machine that they are a part of, as effects of its own.
+pub(crate) struct Through<'a, E, O>(&'a mut O, PhantomData<fn(E)>);
+
+impl<'a, E, O: Effects<E>> Through<'a, E, O> {
+    pub(crate) fn new(out: &'a mut O) -> Self {
+        Self(out, PhantomData)
+    }
+}
+
+impl<F, E: From<F>, O: Effects<E>> Effects<F> for Through<'_, E, O> {
+    fn push(&mut self, effect: F) {
+        self.0.push(effect.into());
+    }
+}

@@ -73,6 +73,12 @@ impl<T> Default for Inbox<T> {
 }
 
 impl<T> Outbox<T> {
+    /// The position behind the last of `items`.
+    #[must_use]
+    pub fn until(&self) -> Position {
+        Position(self.first.0.saturating_add(self.items.len().into()))
+    }
+
     /// The position behind all that was ever sent.
     #[must_use]
     pub fn shown_until(&self) -> Position {
@@ -120,8 +126,7 @@ impl<T> Inbox<T> {
         if position > self.next && !limits.bugs.has(Bug::GapTaken) {
             return Err(Full(item));
         }
-        // One more for a mark, which needs no credit.
-        self.items.push(limits.window.saturating_add(1), item)?;
+        self.items.push(limits.room(), item)?;
         self.next = Position(position.0.saturating_add(1));
         Ok(())
     }
@@ -141,7 +146,7 @@ impl<A: Clone, T: Clone> Peer<A, T> {
     }
 
     /// Makes the connection that is wanted, and sends what the peer lacks.
-    pub(super) fn pursue(&mut self, me: MemberId, out: &mut impl Effects<Effect<A, T>>) {
+    pub(super) fn pursue(&mut self, limits: &Limits, me: MemberId, out: &mut impl Effects<Effect<A, T>>) {
         let outbox = &mut self.out;
         if self.gone {
             return;
@@ -151,12 +156,14 @@ impl<A: Clone, T: Clone> Peer<A, T> {
             out.push(Effect::Dial { to: me, address: self.address.clone() });
         }
         let Some(sent) = outbox.sent else { return };
-        for (nth, item) in (0..).zip(outbox.items.iter()).skip(sent as usize) {
+        let room = if limits.bugs.has(Bug::CreditIgnored) { u32::MAX } else { limits.room() };
+        let until = outbox.items.len().min(room).max(sent);
+        for (nth, item) in (0..until.into()).zip(outbox.items.iter()).skip(sent as usize) {
             let position = Position(outbox.first.0.saturating_add(nth));
             out.push(Effect::Send { to: me, position, item: item.clone() });
         }
-        outbox.sent = Some(outbox.items.len());
-        outbox.shown = outbox.items.len();
+        outbox.sent = Some(until);
+        outbox.shown = outbox.shown.max(until);
     }
 
     /// The connection to the peer broke, or was not made.

@@ -9,9 +9,9 @@ use crate::member::Line;
 use crate::rule::{RuleName, Verdict};
 
 /// Things arrive in order, each once.
-pub const IN_ORDER: RuleName = RuleName { promise: "S1", name: "what comes follows on what came before" };
+pub const IN_ORDER: RuleName = RuleName { promise: "D1", name: "what comes follows on what came before" };
 /// A stream goes on from where the receiver is.
-pub const RESUMED: RuleName = RuleName { promise: "S1", name: "a stream goes on from where the receiver is" };
+pub const RESUMED: RuleName = RuleName { promise: "D1", name: "a stream goes on from where the receiver is" };
 /// Who is gone, or was not answered, changes nothing.
 pub const REFUSED: RuleName = RuleName { promise: "T5", name: "one who is gone is refused on direct lines" };
 /// Not more is under way than may be.
@@ -29,8 +29,9 @@ pub(crate) fn in_order<A, T: Eq>(before: &Lines<A, T>, event: &LineEvent<T>, aft
     Verdict::from_bool(follows, "something was taken that came before or leaves a gap")
 }
 
-/// On a new connection the first thing sent is the first that the receiver lacks.
+/// On a new connection the first thing sent is the first that the receiver lacks, if it has room for it.
 pub(crate) fn resumed<'a, A: 'a, T: 'a>(
+    limits: &Limits,
     before: &Lines<A, T>,
     event: &LineEvent<T>,
     mut sent: impl Iterator<Item = &'a LineEffect<A, T>>,
@@ -41,8 +42,8 @@ pub(crate) fn resumed<'a, A: 'a, T: 'a>(
     if out.line != Line::Up || out.sent.is_some() || have.next < out.first {
         return Verdict::Idle;
     }
-    let last = Position(out.first.0.saturating_add(out.items.len().into()));
-    if have.next >= last || have.taken > have.next || have.next > out.shown_until() {
+    let room = Position(have.taken.max(out.first).0.saturating_add(limits.room().into()));
+    if have.next >= out.until().min(room) || have.taken > have.next || have.next > out.shown_until() {
         return Verdict::Idle;
     }
     let first = sent.find_map(|effect| match effect {
@@ -82,15 +83,15 @@ pub(crate) fn refused<A: Clone + Debug + Eq + Hash, T: Clone + Debug + Eq + Hash
     Verdict::from_bool(before.peers == after.peers, "one who is gone, or unknown, changed something")
 }
 
-/// No more is kept for a peer, or of it, than a window and a mark.
+/// No more is under way to a peer, or kept of it, than a window and a mark.
 pub(crate) fn bounded<A, T>(limits: &Limits, lines: &Lines<A, T>) -> Verdict {
-    let most = limits.window.saturating_add(1);
+    let most = limits.room();
     let mut verdict = Verdict::Idle;
     for (_, peer) in lines.peers.iter() {
-        if peer.out.items.len() > most || peer.inbox.items.len() > most {
-            return Verdict::Broken("more is kept for a peer, or of it, than the window");
+        if peer.out.shown > most || peer.inbox.items.len() > most {
+            return Verdict::Broken("more is under way to a peer, or kept of it, than the window");
         }
-        if !peer.out.items.is_empty() || !peer.inbox.items.is_empty() {
+        if peer.out.shown > 0 || !peer.inbox.items.is_empty() {
             verdict = Verdict::Holds;
         }
     }

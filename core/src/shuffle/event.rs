@@ -127,6 +127,12 @@ pub enum Effect<A, P> {
     Ended(End),
 }
 
+impl<A, P> From<direct::LineEffect<A, Parcel<P>>> for Effect<A, P> {
+    fn from(effect: direct::LineEffect<A, Parcel<P>>) -> Self {
+        Self::Line(effect)
+    }
+}
+
 /// Why a call is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Refusal {

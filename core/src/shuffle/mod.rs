@@ -33,7 +33,7 @@ use core::hash::Hash;
 use crate::bounded::Queue;
 use crate::bug::Bug;
 use crate::channel::{Role, Roll, RoundId, ToController, ToMember};
-use crate::direct::{LineEffect, LineEvent, Lines, Timer};
+use crate::direct::{LineEvent, Lines, Through, Timer};
 use crate::ids::{MemberId, Stamp};
 use crate::machine::{Effects, Machine};
 use crate::member::{End, Phase};
@@ -61,15 +61,6 @@ pub struct Shuffle<A, P> {
     pub lines: Lines<A, Parcel<P>>,
     /// Who is there, and the root's part.
     pub convener: Convener<A>,
-}
-
-/// What the lines want done goes to the shell as it is.
-pub(crate) struct Through<'a, O>(pub(crate) &'a mut O);
-
-impl<A, P, O: Effects<Effect<A, P>>> Effects<LineEffect<A, Parcel<P>>> for Through<'_, O> {
-    fn push(&mut self, effect: LineEffect<A, Parcel<P>>) {
-        self.0.push(Effect::Line(effect));
-    }
 }
 
 impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Machine for Shuffle<A, P> {
@@ -104,7 +95,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Machine for Shu
             Event::Line(event) => self.line(config, event, out),
             Event::Timer(timer) => {
                 let (Timer::Redial(peer) | Timer::Missing(peer)) = timer;
-                if self.lines.timer(&config.limits, timer, &mut Through(out)) {
+                if self.lines.timer(&config.limits, timer, &mut Through::new(out)) {
                     out.push(Effect::ToController(ToController::Missing(peer)));
                     if config.limits.bugs.has(Bug::MissedIsGone) {
                         self.gone(config, peer, out);
@@ -191,9 +182,9 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Shuffle<A, P> {
             return out.push(Effect::Receive(1)); // It joined after the roll was called: the next one is its first.
         };
         for it in &roster.present {
-            self.lines.admit(&config.limits, it.member, &it.address, &mut Through(out));
+            self.lines.admit(&config.limits, it.member, &it.address, &mut Through::new(out));
             if role.sends() && it.role.receives() {
-                self.lines.keep(&config.limits, it.member, true, &mut Through(out));
+                self.lines.keep(&config.limits, it.member, true, &mut Through::new(out));
             }
         }
         // No more come than were asked for.
@@ -223,7 +214,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Shuffle<A, P> {
             })
             .collect();
         for it in forgotten {
-            self.lines.forget(it, &mut Through(out));
+            self.lines.forget(it, &mut Through::new(out));
         }
         let role = roster.role(me).unwrap_or_default();
         let with = |wanted: fn(Role) -> bool| {
@@ -239,7 +230,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Shuffle<A, P> {
         let count = u32::try_from(receivers.len()).unwrap_or(u32::MAX);
         out.push(Effect::Begun { round: roster.round, receivers: count });
         for (sender, ()) in receiving.iter().flat_map(|half| half.awaited.iter()) {
-            self.lines.expect(&config.limits, *sender, true, &mut Through(out));
+            self.lines.expect(&config.limits, *sender, true, &mut Through::new(out));
         }
         self.open = Some(Open { round: roster.round, receivers, ended: false, sending, receiving });
         self.take_all(config, out);
@@ -258,7 +249,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Shuffle<A, P> {
         let parcel = Parcel { round: open.round, what: What::Piece(piece) };
         let unbounded = config.limits.bugs.has(Bug::CreditIgnored);
         let limit = if unbounded { u32::MAX } else { config.limits.window };
-        if self.lines.offer(&config.limits, limit, to, parcel, &mut Through(out)).is_err() {
+        if self.lines.offer(&config.limits, limit, to, parcel, &mut Through::new(out)).is_err() {
             out.push(Effect::Refused(Refusal::Full));
         }
     }
@@ -272,7 +263,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Shuffle<A, P> {
         let limit = config.limits.window.saturating_add(1);
         for to in &open.receivers {
             let parcel = Parcel { round: open.round, what: What::End };
-            let _ = self.lines.offer(&config.limits, limit, *to, parcel, &mut Through(out));
+            let _ = self.lines.offer(&config.limits, limit, *to, parcel, &mut Through::new(out));
         }
     }
 
@@ -283,7 +274,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Shuffle<A, P> {
             LineEvent::Up(_) | LineEvent::Down(_) | LineEvent::Called(_) | LineEvent::CallerDown(_) => None,
         };
         let before = about.map(|(peer, _)| self.lines.under_way(peer)).unwrap_or_default();
-        self.lines.event(&config.limits, event, &mut Through(out));
+        self.lines.event(&config.limits, event, &mut Through::new(out));
         match about {
             Some((to, true)) => self.acknowledged(config, to, before, out),
             Some((from, false)) => self.take(config, from, out),
@@ -336,7 +327,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Shuffle<A, P> {
                 }
                 (Ordering::Equal, _) => {}
             }
-            let Some(parcel) = self.lines.take(from, &mut Through(out)) else { return };
+            let Some(parcel) = self.lines.take(from, &mut Through::new(out)) else { return };
             let Some(half) = half else { continue }; // M2: not of this round, or not one who sends in it.
             match parcel.what {
                 What::Piece(piece) => {
@@ -345,7 +336,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Shuffle<A, P> {
                 }
                 What::End => {
                     half.awaited.remove(&from);
-                    self.lines.expect(&config.limits, from, false, &mut Through(out));
+                    self.lines.expect(&config.limits, from, false, &mut Through::new(out));
                 }
             }
         }
@@ -358,7 +349,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Shuffle<A, P> {
             return;
         }
         let full = self.lines.under_way(member) >= config.limits.window;
-        self.lines.gone(member, &mut Through(out));
+        self.lines.gone(member, &mut Through::new(out));
         let Some(open) = &mut self.open else { return };
         if full && !open.ended && !bugs.has(Bug::RoomUntold) {
             open.room(member, out); // What is for it goes nowhere.
@@ -386,7 +377,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Shuffle<A, P> {
         if let Some(half) = open.sending.take_if(|half| ended && half.awaited.is_empty()) {
             for it in &open.receivers {
                 let again = self.rosters.iter().any(|later| later.role(*it).is_some());
-                self.lines.keep(&config.limits, *it, again, &mut Through(out));
+                self.lines.keep(&config.limits, *it, again, &mut Through::new(out));
             }
             out.push(Effect::Sent { round, lost: half.lost });
         }
@@ -396,7 +387,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Shuffle<A, P> {
     }
 
     fn end(&mut self, end: End, out: &mut impl Effects<Effect<A, P>>) {
-        self.lines.end(&mut Through(out));
+        self.lines.end(&mut Through::new(out));
         *self = Self { id: self.id, phase: Phase::Ended(end), ..Self::default() };
         out.push(Effect::Ended(end));
     }

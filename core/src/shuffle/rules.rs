@@ -51,6 +51,10 @@ trait Plain: Clone + Debug + Eq + Hash {}
 impl<T: Clone + Debug + Eq + Hash> Plain for T {}
 
 fn window<A: Plain, P: Plain>(config: &Config, shuffle: &Shuffle<A, P>) -> Verdict {
+    let most = config.limits.window.saturating_add(1);
+    if shuffle.lines.peers.iter().any(|(_, peer)| peer.out.items.len() > most) {
+        return Verdict::Broken("more waits for a receiver than the window");
+    }
     bounded(&config.limits, &shuffle.lines)
 }
 
@@ -61,7 +65,7 @@ fn items_in_order<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdict
 
 fn streams_resumed<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdict {
     let Event::Line(event) = step.event else { return Verdict::Idle };
-    resumed(&step.before.lines, event, step.effects.iter().filter_map(line))
+    resumed(&step.config.limits, &step.before.lines, event, step.effects.iter().filter_map(line))
 }
 
 fn gone_refused<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdict {

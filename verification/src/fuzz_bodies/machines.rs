@@ -51,3 +51,7 @@ pub(super) fn zip(choices: &[u8]) {
 pub(super) fn shuffle(choices: &[u8]) {
     walk("shuffle-", choices);
 }
+
+pub(super) fn messages(choices: &[u8]) {
+    walk("message-", choices);
+}

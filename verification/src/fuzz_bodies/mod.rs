@@ -38,6 +38,7 @@ pub const ALL: &[Body] = &[
     ("cluster_actions", machines::cluster),
     ("zip_actions", machines::zip),
     ("shuffle_actions", machines::shuffle),
+    ("message_actions", machines::messages),
 ];
 
 /// Runs the body of this name.

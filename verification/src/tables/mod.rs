@@ -184,6 +184,12 @@ fn the_shuffles_table_is_as_reviewed() {
 }
 
 #[test]
+fn the_messages_table_is_as_reviewed() {
+    let pools = [false, true].map(|sends| worlds::messages::alone::pool(sends, Bugs::default()));
+    compare("messages.txt", &pools);
+}
+
+#[test]
 fn the_stores_table_is_as_reviewed() {
     compare("store.txt", &worlds::store::pools(Bugs::default()));
 }

@@ -7,6 +7,7 @@ use cirrus_core::fleet::{self, Fleet};
 use cirrus_core::ids::{Incarnation, MemberId, WorkerId};
 use cirrus_core::lease::Leases;
 use cirrus_core::member::{self, Member};
+use cirrus_core::messages::{self, Messages};
 use cirrus_core::rule::Ruled;
 use cirrus_core::shuffle::{self, Shuffle};
 use cirrus_core::store::{self, Store};
@@ -213,18 +214,18 @@ impl Situated for Fleet {
     }
 }
 
-/// Which peer an event of a shuffle is about.
-fn peer(event: &shuffle::Event<Address, crate::shuffle::Piece>) -> Option<MemberId> {
+/// Which peer something on a direct connection is about.
+fn peer<T>(event: &LineEvent<T>) -> MemberId {
     match event {
-        shuffle::Event::Line(event) => Some(match event {
-            LineEvent::Up(it) | LineEvent::Down(it) | LineEvent::Called(it) | LineEvent::CallerDown(it) => {
-                *it
-            }
-            LineEvent::Have { from, .. } | LineEvent::Item { from, .. } => *from,
-        }),
-        shuffle::Event::Timer(direct::Timer::Missing(it) | direct::Timer::Redial(it)) => Some(*it),
-        _ => None,
+        LineEvent::Up(it) | LineEvent::Down(it) | LineEvent::Called(it) | LineEvent::CallerDown(it) => *it,
+        LineEvent::Have { from, .. } | LineEvent::Item { from, .. } => *from,
     }
+}
+
+/// Which peer a timer is about.
+fn timed(timer: &direct::Timer) -> MemberId {
+    let (direct::Timer::Missing(it) | direct::Timer::Redial(it)) = timer;
+    *it
 }
 
 impl Situated for Shuffle<Address, crate::shuffle::Piece> {
@@ -246,6 +247,42 @@ impl Situated for Shuffle<Address, crate::shuffle::Piece> {
     }
 
     fn stale(&self, event: &Self::Event) -> Option<&'static str> {
-        peer(event).filter(|peer| !self.lines.knows(*peer)).map(|_| "strange")
+        let about = match event {
+            shuffle::Event::Line(event) => peer(event),
+            shuffle::Event::Timer(timer) => timed(timer),
+            _ => return None,
+        };
+        (!self.lines.knows(about)).then_some("strange")
+    }
+}
+
+impl Situated for Messages<Address, crate::messages::Piece> {
+    const ABOUT: &'static str =
+        "A member's messages to others. Strange is whom it does not know, or knows to be gone.";
+    const SITUATIONS: &'static [&'static str] =
+        &["idle", "asking", "sending", "waiting", "draining", "leaving", "ended"];
+
+    fn situation(&self, _: &Self::Event) -> &'static str {
+        let sends = self.talks.iter().any(|(_, talk)| talk.unanswered() > 0);
+        let waits = self.talks.iter().any(|(_, talk)| talk.wanted > 0);
+        match self.phase {
+            member::Phase::Ended(_) => "ended",
+            member::Phase::Leaving => "leaving",
+            member::Phase::Draining => "draining",
+            _ if self.asked => "asking",
+            _ if sends => "sending",
+            _ if waits => "waiting",
+            _ => "idle",
+        }
+    }
+
+    fn stale(&self, event: &Self::Event) -> Option<&'static str> {
+        let about = match event {
+            messages::Event::Line(event) => peer(event),
+            messages::Event::Timer(timer) => timed(timer),
+            messages::Event::Send { to: about, .. } | messages::Event::Receive { from: about } => *about,
+            _ => return None,
+        };
+        (!self.lines.knows(about)).then_some("strange")
     }
 }

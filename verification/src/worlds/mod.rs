@@ -10,6 +10,7 @@ mod ids;
 pub(crate) mod job;
 pub(crate) mod lease;
 pub(crate) mod member;
+pub(crate) mod messages;
 pub(crate) mod restart;
 pub(crate) mod shuffle;
 pub(crate) mod store;
@@ -70,6 +71,7 @@ pub fn all() -> Vec<World> {
         member::worlds(),
         zip::worlds(),
         shuffle::worlds(),
+        messages::worlds(),
     ]
     .into_iter()
     .flatten()
