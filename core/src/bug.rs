@@ -140,6 +140,26 @@ pub enum Bug {
     EmptyChannelKept,
     /// A job is opened that could not have all it asks for.
     JobOvercommitted,
+    /// A restarted directory gives a channel of before a new id.
+    TakenUpAnew,
+    /// A restarted directory begins a channel for whoever wants to join before the members of before have called.
+    NameBegunAnew,
+    /// Of two lives of a name the one that is heard of first is taken up.
+    OlderNameKept,
+    /// Who is in a channel that ended before the restart is not told.
+    DisplacedUntold,
+    /// A channel of before is taken up however late its members call.
+    TakenUpLate,
+    /// A channel that was taken up and left is forgotten, and may be taken up again.
+    ForgottenInWindow,
+    /// Requests to join that had to wait are forgotten.
+    WaitingForgotten,
+    /// A directory answers before its epoch is on disk.
+    AnsweredBeforePersisted,
+    /// A restarted directory goes on in the epoch on disk.
+    ControllerEpochReused,
+    /// A directory that could not write its epoch goes on nevertheless.
+    PersistFailureIgnored,
     /// A member stays though the channel has gone on without it.
     LeftBehindStays,
     /// A restarted controller seats its members anew.

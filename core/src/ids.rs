@@ -95,7 +95,12 @@ impl Stamp {
 /// One life of a channel's name, from its first join until its last member is gone. Never given twice, so the ids of
 /// members and links need be unique in it alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ChannelId(pub Stamp);
+pub struct ChannelId {
+    /// Whose it is: nobody who has shown another job's token can mean it.
+    pub job: JobId,
+    /// When it began.
+    pub stamp: Stamp,
+}
 
 /// A member's seat in a channel: who sits there, and where its controller finds that out without a search.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]

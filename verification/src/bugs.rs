@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 
 use cirrus_core::bug::Bug;
 use cirrus_core::controller::recovery::rules as recovery;
+use cirrus_core::directory::recovery::rules as lives;
 use cirrus_core::rule::RuleName;
 use cirrus_core::{controller, direct, directory, fleet, lease, member, messages, shuffle, store, worker};
 
 use crate::check::Failure;
+use crate::lives as outlived;
 use crate::rules::{j1, p1, p2, p3, p4, p5};
 use crate::shuffle::rules as group;
 use crate::worlds;
@@ -103,6 +105,16 @@ pub const ALL: &[Seeded] = &[
     seeded(Bug::ChannelIdReused, directory::rules::ID_NEW, "directory"),
     seeded(Bug::EmptyChannelKept, directory::rules::LISTED, "directory"),
     seeded(Bug::JobOvercommitted, directory::rules::RESERVED, "directory"),
+    seeded(Bug::TakenUpAnew, lives::TAKEN_UP, "directory-restart"),
+    seeded(Bug::NameBegunAnew, lives::JOINS_HELD, "directory-restart"),
+    seeded(Bug::OlderNameKept, lives::NEWER_NAME, "directory-restart"),
+    seeded(Bug::DisplacedUntold, lives::GONE_TOLD, "directory-restart"),
+    seeded(Bug::TakenUpLate, lives::GONE_TOLD, "directory-restart"),
+    seeded(Bug::ForgottenInWindow, lives::KEPT, "directory-restart"),
+    seeded(Bug::WaitingForgotten, lives::HELD_ANSWERED, "directory-restart"),
+    seeded(Bug::AnsweredBeforePersisted, lives::EPOCH_FIRST, "directory-restart"),
+    seeded(Bug::ControllerEpochReused, lives::EPOCH_NEW, "directory-restart"),
+    seeded(Bug::PersistFailureIgnored, lives::EPOCH_FIRST, "directory-restart"),
     seeded(Bug::SeatsForgotten, recovery::SEATS_KEPT, "controller-restart"),
     seeded(Bug::LinksForgotten, recovery::LINKS_KEPT, "controller-restart"),
     seeded(Bug::AllToldAgain, recovery::CHANGES_TOLD, "controller-restart"),
@@ -193,6 +205,10 @@ pub const CONSEQUENCES: &[Seeded] = &[
     seeded(Bug::ItemTwice, group::EXACT.name, "shuffle-hostile"),
     seeded(Bug::GapTaken, group::WHOLE.name, "shuffle-hostile"),
     seeded(Bug::LeftBehindStays, zip::ALL_HAVE.name, "zip-restart-leaf"),
+    seeded(Bug::AnsweredBeforePersisted, outlived::ONE_LIFE.name, "directory-lives"),
+    seeded(Bug::ControllerEpochReused, outlived::ONE_LIFE.name, "directory-lives"),
+    seeded(Bug::PersistFailureIgnored, outlived::ONE_LIFE.name, "directory-lives"),
+    seeded(Bug::AnsweredBeforePersisted, outlived::GIVEN_ONCE.name, "directory-lives"),
 ];
 
 /// What became of a hunt.

@@ -15,6 +15,7 @@ use cirrus_core::store::Store;
 use cirrus_core::worker::Worker;
 
 use crate::cluster::Payload;
+use crate::lives;
 use crate::messages;
 use crate::rules;
 use crate::shuffle;
@@ -47,11 +48,13 @@ pub enum Part {
     Group,
     /// Those of a member's messages to others.
     Messages,
+    /// Those that only several lives of a directory show.
+    Lives,
 }
 
 impl Part {
     /// All of them, in order.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Store,
         Self::Leases,
         Self::Fleet,
@@ -64,6 +67,7 @@ impl Part {
         Self::Shuffle,
         Self::Group,
         Self::Messages,
+        Self::Lives,
     ];
 
     /// The names of its rules, in the order in which they are asked.
@@ -82,6 +86,7 @@ impl Part {
             Self::Shuffle => names::<Shuffle<zip::Address, shuffle::Piece>>(),
             Self::Group => shuffle::RULES.iter().map(|rule| rule.name).collect(),
             Self::Messages => names::<Messages<zip::Address, messages::Piece>>(),
+            Self::Lives => lives::RULES.iter().map(|rule| rule.name).collect(),
         }
     }
 
@@ -101,6 +106,7 @@ impl Part {
             Self::Shuffle => "shuffle",
             Self::Group => "group",
             Self::Messages => "message",
+            Self::Lives => "lives",
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use super::ChannelName;
 use crate::bug::Bugs;
-use crate::channel::{Role, ToController};
+use crate::channel::{Registration, Role, ToController};
 use crate::controller;
-use crate::ids::{CallId, ChannelId, FanOut, JobId, MemberId};
+use crate::ids::{CallId, ChannelId, ControllerEpoch, FanOut, JobId, MemberId, Millis};
 use crate::member::Kind;
 
 /// Limits, and what all channels have in common.
@@ -16,7 +16,8 @@ pub struct Config {
     pub members_max: u64,
     /// Of a new channel's tree.
     pub fan_out: FanOut,
-    /// Of all channels. Their `members_max` holds where a job allows more, their `departed_max` for those that reduce.
+    /// Of all channels. Their `members_max` holds where a job allows more, their `departed_max` for those that reduce,
+    /// and their `recovery` is also how long a restarted directory takes up channels of before.
     pub channel: controller::Config,
 }
 
@@ -73,9 +74,35 @@ pub struct Join<A> {
     pub role: Role,
 }
 
+/// A member calls again: the first thing that it says on a new connection.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Again<A> {
+    /// What its connection has shown.
+    pub credential: Credential,
+    /// In which channel it is, as it says.
+    pub channel: ChannelId,
+    /// What that is called.
+    pub name: ChannelName,
+    /// What it is for.
+    pub kind: Kind,
+    /// Who it is, as it says.
+    pub member: MemberId,
+    /// How it stands.
+    pub registration: Registration<A>,
+}
+
 /// What can happen to a directory.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Event<A> {
+    /// Its process was started.
+    Started {
+        /// The epoch on disk: that of its last life, if it has had one.
+        last: Option<ControllerEpoch>,
+    },
+    /// This epoch is on disk.
+    Persisted(ControllerEpoch),
+    /// This epoch could not be written, or may not have been.
+    PersistFailed(ControllerEpoch),
     /// Who administers opens a job.
     Open {
         /// Names the request in the answer.
@@ -96,7 +123,9 @@ pub enum Event<A> {
     },
     /// Somebody wants to join a channel.
     Join(Join<A>),
-    /// A member says something.
+    /// A member calls again.
+    Again(Again<A>),
+    /// A member says something, on a connection on which it has joined or called again.
     From {
         /// What its connection has shown.
         credential: Credential,
@@ -128,18 +157,33 @@ pub enum Event<A> {
         /// Children of a place.
         fan_out: FanOut,
     },
-    /// A timer fired.
+    /// A timer of a channel fired.
     Timer {
         /// Of which channel.
         channel: ChannelId,
         /// Which.
         timer: controller::Timer,
     },
+    /// The directory's own timer fired: the members of before have had time to call a controller of this epoch.
+    WindowEnds(ControllerEpoch),
 }
 
 /// What a directory asks its shell to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect<A> {
+    /// Write this epoch in the place of the one on disk, whole or not at all, then say `Persisted` or `PersistFailed`.
+    Persist(ControllerEpoch),
+    /// From here on it can be called.
+    Ready(ControllerEpoch),
+    /// It has no epoch of its own, and answers nobody. Whoever has started it looks after its disk.
+    CannotBegin,
+    /// Say [`Event::WindowEnds`] of this epoch after this long.
+    SetWindow {
+        /// Which.
+        epoch: ControllerEpoch,
+        /// How long.
+        after: Millis,
+    },
     /// The job is open.
     Opened(CallId),
     /// The job is closed.
@@ -181,6 +225,8 @@ pub enum Refusal {
     NoRoom,
     /// The job is open, with another token or other limits.
     JobOpen,
+    /// The controller was restarted and waits for the jobs and channels of before: ask again.
+    Recovering,
     /// The channel refuses it.
     Channel(controller::Refusal),
 }

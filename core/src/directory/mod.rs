@@ -10,54 +10,77 @@
 //!  Timer { channel, .. } ------------> |                           | <-- its effects, with its id
 //! ```
 //!
+//! When its process is started again it takes up the channels whose members call: [`recovery`].
+//!
 //! It is a router and decides nothing about trees and members: that is the [`Channel`]'s, which shares nothing with
 //! others (M5). So a shell may keep channels on many threads, and ask a directory only for joins and for what is to be
 //! forgotten. What a job may have at most is set aside when it is opened, so that nobody can take it from it.
 //!
 //! Every event is answered with a search by id among the jobs and one among the channels, never a walk through them; only
-//! to open a job all jobs are looked at, and to close one all its members are told.
+//! to open a job all jobs are looked at, to close one all its members are told, and after a restart all are looked at
+//! once.
 //!
 //! How somebody proves that it has the token (a challenge, an encrypted connection) is left to the shell: what arrives
 //! here is the digest of the token that was proven, and every word of a connection is accompanied by it.
 
 mod event;
+pub mod recovery;
 pub mod rules;
 
 use alloc::boxed::Box;
 use core::fmt::Debug;
 use core::hash::Hash;
 
-use crate::bounded::Map;
+use crate::bounded::{Map, Queue};
 use crate::bug::Bug;
 use crate::channel::{ToController, ToMember};
 use crate::controller::{self, Channel};
-use crate::ids::{CallId, ChannelId, ControllerEpoch, JobId, MemberId, Stamp};
+use crate::ids::{CallId, ChannelId, JobId, MemberId, Stamp};
 use crate::machine::{Effects, Machine};
 use crate::member::Kind;
 
-pub use event::{Config, Credential, Effect, Event, Join, Limits, Refusal, Token};
+pub use event::{Again, Config, Credential, Effect, Event, Join, Limits, Refusal, Token};
 
 /// What a channel is called by its job. Whoever reads it from a wire limits its length.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ChannelName(pub Box<str>);
 
+/// How far a directory is in its life.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Phase {
+    /// It has not begun.
+    #[default]
+    Down,
+    /// Its epoch is on its way to the disk. It answers nobody.
+    Beginning {
+        /// There was no life before this one.
+        first: bool,
+    },
+    /// It takes up channels of its earlier lives, and forgets none.
+    Recovering,
+    /// Who has not called by now is gone.
+    Serving,
+    /// It has no epoch that is its own, and answers nobody.
+    Failed,
+}
+
 /// A job that is open.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Job {
+pub struct Job<A> {
     /// Who shows it is of this job.
     pub token: Token,
     /// What it may have.
     pub limits: Limits,
     /// Its channels. Set by a channel's first join, taken out when it is forgotten.
     pub names: Map<ChannelName, ChannelId>,
+    /// After a restart: requests to join channels that may still be taken up.
+    pub waiting: Queue<Join<A>>,
 }
 
 /// A channel and what its job knows it by.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Listed<A> {
-    /// Whose it is.
-    pub job: JobId,
-    /// Its name there.
+    /// Its name in its job.
     pub name: ChannelName,
     /// What it is for.
     pub kind: Kind,
@@ -65,15 +88,32 @@ pub struct Listed<A> {
     pub channel: Channel<A>,
 }
 
+impl<A: Clone + Debug + Eq + Hash> Listed<A> {
+    /// Nobody is in it, and nobody is waited for.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.channel.tree.is_empty() && self.channel.recovery.is_none()
+    }
+}
+
 /// All channels of a controller.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Directory<A> {
-    /// The last stamp given to a channel.
+    /// How far it is in its life.
+    pub phase: Phase,
+    /// Its epoch, and the last stamp given to a channel.
     pub stamp: Stamp,
     /// The jobs that are open.
-    pub jobs: Map<JobId, Job>,
-    /// The channels that somebody is in.
+    pub jobs: Map<JobId, Job<A>>,
+    /// The channels that somebody is in; while the directory recovers, also those that somebody was in.
     pub channels: Map<ChannelId, Listed<A>>,
+}
+
+impl<A> Default for Directory<A> {
+    fn default() -> Self {
+        let (jobs, channels) = (Map::default(), Map::default());
+        Self { phase: Phase::Down, stamp: Stamp::default(), jobs, channels }
+    }
 }
 
 /// Puts a channel's effects among those of the directory.
@@ -99,7 +139,19 @@ impl<A: Clone + Debug + Eq + Hash> Machine for Directory<A> {
     type Config = Config;
 
     fn step(&mut self, config: &Config, event: Event<A>, out: &mut impl Effects<Effect<A>>) {
+        let answers = match self.phase {
+            Phase::Recovering | Phase::Serving => true,
+            Phase::Down | Phase::Beginning { .. } | Phase::Failed => false,
+        };
+        if !answers && !Self::is_own(&event) {
+            return; // Nobody can call yet.
+        }
         match event {
+            Event::Started { last } => self.started(config, last, out),
+            Event::Persisted(epoch) => self.persisted(config, epoch, out),
+            Event::PersistFailed(epoch) => self.persist_failed(config, epoch, out),
+            Event::WindowEnds(epoch) => self.window_ends(config, epoch, out),
+            Event::Again(again) => self.again(config, again, out),
             Event::Open { call, job, token, limits } => {
                 out.push(match self.open(config, job, token, limits) {
                     Ok(()) => Effect::Opened(call),
@@ -128,12 +180,6 @@ impl<A: Clone + Debug + Eq + Hash> Machine for Directory<A> {
 }
 
 impl<A: Clone + Debug + Eq + Hash> Directory<A> {
-    /// A new life of a controller, without jobs.
-    #[must_use]
-    pub fn new(epoch: ControllerEpoch) -> Self {
-        Self { stamp: Stamp { epoch, serial: 0 }, jobs: Map::default(), channels: Map::default() }
-    }
-
     /// The channel that has this name in this job.
     #[must_use]
     pub fn named(&self, job: JobId, name: &ChannelName) -> Option<ChannelId> {
@@ -144,8 +190,11 @@ impl<A: Clone + Debug + Eq + Hash> Directory<A> {
     ///
     /// # Errors
     /// Why not.
-    pub fn admits(&self, credential: Credential) -> Result<&Job, Refusal> {
-        let job = self.jobs.get(&credential.job).ok_or(Refusal::UnknownJob)?;
+    pub fn admits(&self, credential: Credential) -> Result<&Job<A>, Refusal> {
+        let job = self.jobs.get(&credential.job).ok_or(match self.phase {
+            Phase::Recovering => Refusal::Recovering, // It may not be open again yet.
+            Phase::Down | Phase::Beginning { .. } | Phase::Serving | Phase::Failed => Refusal::UnknownJob,
+        })?;
         if job.token == credential.token { Ok(job) } else { Err(Refusal::WrongToken) }
     }
 
@@ -165,12 +214,17 @@ impl<A: Clone + Debug + Eq + Hash> Directory<A> {
         if wanted > config.members_max && !config.bugs().has(Bug::JobOvercommitted) {
             return Err(Refusal::NoRoom);
         }
-        let opened = self.jobs.insert(config.jobs_max, job, Job { token, limits, names: Map::default() });
+        let (names, waiting) = (Map::default(), Queue::default());
+        let opened = self.jobs.insert(config.jobs_max, job, Job { token, limits, names, waiting });
         opened.map_err(|_| Refusal::TooManyJobs)
     }
 
     /// Ends all channels of a job: their members are out, and are told so.
     fn close(&mut self, config: &Config, call: CallId, job: JobId, out: &mut impl Effects<Effect<A>>) {
+        if self.phase == Phase::Recovering {
+            // Were it opened again, members of its channels that have not heard of it would take these up once more.
+            return out.push(Effect::Refuse { call, reason: Refusal::Recovering });
+        }
         // A job that is not there was closed before: who administers may not have heard the answer.
         if let Some(closed) = self.jobs.remove(&job) {
             for (name, channel) in closed.names.iter() {
@@ -179,8 +233,12 @@ impl<A: Clone + Debug + Eq + Hash> Directory<A> {
                 }
                 if let Some(listed) = self.channels.remove(channel) {
                     let told = !config.bugs().has(Bug::ClosedUntold);
-                    let mut out = Tagged { channel: *channel, out };
-                    ended(&listed.channel, told).for_each(|effect| out.push(effect));
+                    ended(&listed.channel, told)
+                        .for_each(|effect| Tagged { channel: *channel, out }.push(effect));
+                    let mut joins = listed.channel.recovery.map(|it| it.joins).unwrap_or_default();
+                    while let Some((call, ..)) = joins.pop() {
+                        out.push(Effect::Refuse { call, reason: Refusal::UnknownJob });
+                    }
                 }
                 if config.bugs().has(Bug::CloseTakesNamesakes) {
                     self.channels.retain(|_, listed| listed.name != *name);
@@ -197,6 +255,7 @@ impl<A: Clone + Debug + Eq + Hash> Directory<A> {
                 let event = controller::Event::Join { call, address: join.address, role: join.role };
                 self.route(config, channel, event, out);
             }
+            Err(Refusal::Recovering) => self.hold(join, out),
             Err(reason) => out.push(Effect::Refuse { call, reason }),
         }
     }
@@ -219,6 +278,9 @@ impl<A: Clone + Debug + Eq + Hash> Directory<A> {
             }
             return if listed.kind == kind { Ok(id) } else { Err(Refusal::WrongKind) };
         }
+        if self.phase == Phase::Recovering && !config.bugs().has(Bug::NameBegunAnew) {
+            return Err(Refusal::Recovering);
+        }
         self.begin(config, job, name.clone(), kind)
     }
 
@@ -231,17 +293,17 @@ impl<A: Clone + Debug + Eq + Hash> Directory<A> {
         kind: Kind,
     ) -> Result<ChannelId, Refusal> {
         let entry = self.jobs.get_mut(&job).ok_or(Refusal::UnknownJob)?;
-        let gone = self.stamp.serial > 0 && !self.channels.contains(&ChannelId(self.stamp));
+        let gone = self.stamp.serial > 0 && !self.channels.contains(&ChannelId { job, stamp: self.stamp });
         let reused = gone && config.bugs().has(Bug::ChannelIdReused);
         let stamp = if reused { Some(self.stamp) } else { self.stamp.next() };
         let stamp = stamp.ok_or(Refusal::Channel(controller::Refusal::IdsExhausted))?;
-        let id = ChannelId(stamp);
+        let id = ChannelId { job, stamp };
         let named = entry.names.insert(entry.limits.channels_max, name.clone(), id);
         named.map_err(|_| Refusal::TooManyChannels)?;
         self.stamp = stamp;
         let channel = Channel::new(stamp.epoch, config.fan_out);
         // How many there may be follows from the jobs' limits.
-        let _ = self.channels.insert(u32::MAX, id, Listed { job, name, kind, channel });
+        let _ = self.channels.insert(u32::MAX, id, Listed { name, kind, channel });
         Ok(id)
     }
 
@@ -256,20 +318,11 @@ impl<A: Clone + Debug + Eq + Hash> Directory<A> {
         if let Err(reason) = self.admits(credential) {
             return out.push(Effect::Reject(reason));
         }
-        match self.channels.get(&channel) {
-            Some(listed) if listed.job == credential.job || config.bugs().has(Bug::ForeignChannelHeard) => {
-                self.route(config, channel, controller::Event::From { member, message }, out);
-            }
+        if channel.job != credential.job && !config.bugs().has(Bug::ForeignChannelHeard) {
             // The answer goes to who asked, not to the member whose name was used.
-            Some(_) => out.push(Effect::Reject(Refusal::UnknownChannel)),
-            None => {
-                // M2: as in a channel, who calls again and was fenced is told so.
-                if matches!(message, ToController::Hello(_)) {
-                    let effect = controller::Effect::Send { to: member, message: ToMember::Fenced };
-                    out.push(Effect::Channel { channel, effect });
-                }
-            }
+            return out.push(Effect::Reject(Refusal::UnknownChannel));
         }
+        self.route(config, channel, controller::Event::From { member, message }, out);
     }
 
     /// Lets a channel take an event, and forgets it if that was its end. What was meant for a channel that is forgotten
@@ -282,16 +335,18 @@ impl<A: Clone + Debug + Eq + Hash> Directory<A> {
         out: &mut impl Effects<Effect<A>>,
     ) {
         let Some(listed) = self.channels.get_mut(&id) else { return };
-        let limits = self.jobs.get(&listed.job).map(|job| job.limits.members_max);
+        let limits = self.jobs.get(&id.job).map(|job| job.limits.members_max);
         let members_max = config.channel.members_max.min(limits.unwrap_or_default());
         // Only a reduce names who is missing from it.
         let departed_max = if listed.kind == Kind::Reduce { config.channel.departed_max } else { 0 };
         let config = controller::Config { members_max, departed_max, ..config.channel.clone() };
         listed.channel.step(&config, event, &mut Tagged { channel: id, out });
-        if listed.channel.tree.is_empty()
+        let kept = self.phase == Phase::Recovering && !config.bugs.has(Bug::ForgottenInWindow);
+        if listed.is_over()
+            && !kept
             && !config.bugs.has(Bug::EmptyChannelKept)
             && let Some(listed) = self.channels.remove(&id)
-            && let Some(job) = self.jobs.get_mut(&listed.job)
+            && let Some(job) = self.jobs.get_mut(&id.job)
         {
             job.names.remove(&listed.name);
         }
@@ -309,7 +364,9 @@ fn ended<A: Clone + Debug + Eq + Hash>(
         Some(Effect::ClearTimer(Timer::Probe(record.member, probe)))
     });
     let reshape = channel.tree.reshapes_to().map(|_| Effect::ClearTimer(Timer::Reshape));
-    let members = channel.tree.members().filter(move |_| told);
+    let window = channel.recovery.as_ref().map(|_| Effect::ClearTimer(Timer::Recovery));
+    let claims = channel.recovery.iter().flat_map(|recovery| recovery.claims.iter());
+    let members = channel.tree.members().chain(claims.map(|(_, claim)| claim.member)).filter(move |_| told);
     let fenced = members.map(|to| Effect::Send { to, message: ToMember::Fenced });
-    probes.chain(reshape).chain(fenced)
+    probes.chain(reshape).chain(window).chain(fenced)
 }

@@ -3,7 +3,8 @@
 use core::fmt::Debug;
 use core::hash::Hash;
 
-use super::{Config, Credential, Directory, Effect, Event, Listed};
+use super::recovery::rules as lives;
+use super::{Config, Credential, Directory, Effect, Event, Listed, Phase};
 use crate::channel::ToMember;
 use crate::controller;
 use crate::ids::{ChannelId, JobId, MemberId};
@@ -37,6 +38,14 @@ impl<A: Clone + Debug + Eq + Hash + 'static> Ruled for Directory<A> {
         StepRule { name: ONE_KIND, check: one_kind },
         StepRule { name: ID_NEW, check: id_new },
         StepRule { name: CLOSED_TOLD, check: closed_told },
+        StepRule { name: lives::EPOCH_FIRST, check: lives::epoch_first },
+        StepRule { name: lives::EPOCH_NEW, check: lives::epoch_new },
+        StepRule { name: lives::TAKEN_UP, check: lives::taken_up },
+        StepRule { name: lives::JOINS_HELD, check: lives::joins_held },
+        StepRule { name: lives::HELD_ANSWERED, check: lives::held_answered },
+        StepRule { name: lives::KEPT, check: lives::kept },
+        StepRule { name: lives::NEWER_NAME, check: lives::newer_name },
+        StepRule { name: lives::GONE_TOLD, check: lives::gone_told },
     ];
 }
 
@@ -45,7 +54,8 @@ fn listed<A: Clone + Debug + Eq + Hash>(_: &Config, directory: &Directory<A>) ->
         return Verdict::Idle;
     }
     let known = |(id, listed): (&ChannelId, &Listed<A>)| {
-        directory.named(listed.job, &listed.name) == Some(*id) && !listed.channel.tree.is_empty()
+        let somebodys = !listed.is_over() || directory.phase == Phase::Recovering;
+        directory.named(id.job, &listed.name) == Some(*id) && somebodys
     };
     let names = directory.jobs.iter().map(|(_, job)| job.names.len()).fold(0, u32::saturating_add);
     let all = directory.channels.iter().all(known) && names == directory.channels.len();
@@ -56,12 +66,12 @@ fn reserved<A: Clone + Debug + Eq + Hash>(config: &Config, directory: &Directory
     if directory.jobs.is_empty() {
         return Verdict::Idle;
     }
-    let has = |listed: &Listed<A>| {
-        let job = directory.jobs.get(&listed.job);
+    let has = |id: &ChannelId, listed: &Listed<A>| {
+        let job = directory.jobs.get(&id.job);
         job.is_none_or(|job| listed.channel.tree.len() <= job.limits.members_max)
     };
     let within = directory.jobs.iter().all(|(_, job)| job.names.len() <= job.limits.channels_max)
-        && directory.channels.iter().all(|(_, listed)| has(listed));
+        && directory.channels.iter().all(|(id, listed)| has(id, listed));
     let room = directory.reserved() <= config.members_max && directory.jobs.len() <= config.jobs_max;
     Verdict::from_bool(within && room, "jobs may have more than there is")
 }
@@ -73,6 +83,10 @@ fn accepted<A>(effects: &[Effect<A>]) -> Option<ChannelId> {
         Effect::Channel { .. }
         | Effect::Opened(_)
         | Effect::Closed(_)
+        | Effect::Persist(_)
+        | Effect::Ready(_)
+        | Effect::CannotBegin
+        | Effect::SetWindow { .. }
         | Effect::Refuse { .. }
         | Effect::Reject(_) => None,
     })
@@ -91,17 +105,21 @@ fn token_needed<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Directory<A>>) -> 
 fn own_job<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Directory<A>>) -> Verdict {
     let (credential, channel): (Credential, _) = match step.event {
         Event::Join(join) => (join.credential, accepted(step.effects)),
+        Event::Again(again) => (again.credential, Some(again.channel)),
         Event::From { credential, channel, .. } => (*credential, Some(*channel)),
-        Event::Open { .. }
+        Event::Started { .. }
+        | Event::Persisted(_)
+        | Event::PersistFailed(_)
+        | Event::WindowEnds(_)
+        | Event::Open { .. }
         | Event::Close { .. }
         | Event::Suspected { .. }
         | Event::Expiring { .. }
         | Event::Reshape { .. }
         | Event::Timer { .. } => return Verdict::Idle,
     };
-    let known = channel.and_then(|id| step.before.channels.get(&id).or_else(|| step.after.channels.get(&id)));
-    let Some(known) = known else { return Verdict::Idle };
-    if known.job == credential.job && step.before.admits(credential).is_ok() {
+    let Some(channel) = channel else { return Verdict::Idle };
+    if channel.job == credential.job && step.before.admits(credential).is_ok() {
         return Verdict::Idle;
     }
     let silent = step.effects.iter().all(|effect| matches!(effect, Effect::Reject(_)));
@@ -114,7 +132,13 @@ fn own_job<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Directory<A>>) -> Verdi
 /// The one channel that an event names.
 fn named<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Directory<A>>) -> Option<ChannelId> {
     match step.event {
-        Event::Open { .. } | Event::Close { .. } => None,
+        Event::Started { .. }
+        | Event::Persisted(_)
+        | Event::PersistFailed(_)
+        | Event::WindowEnds(_)
+        | Event::Open { .. }
+        | Event::Close { .. } => None,
+        Event::Again(again) => Some(again.channel),
         Event::Join(join) => {
             let id = |directory: &Directory<A>| directory.named(join.credential.job, &join.name);
             id(step.before).or_else(|| id(step.after))
@@ -131,7 +155,27 @@ fn isolated<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Directory<A>>) -> Verd
     let (before, after) = (&step.before.channels, &step.after.channels);
     let named = named(step);
     let closes = |of: JobId| matches!(step.event, Event::Close { job, .. } if *job == of);
-    let concerned = |id: &ChannelId, listed: &Listed<A>| named == Some(*id) || closes(listed.job);
+    // The channels of one name are one after the other: who calls for a later one, or waits for one, concerns them.
+    let of_name = |id: &ChannelId, listed: &Listed<A>| match step.event {
+        Event::Again(again) => again.channel.job == id.job && again.name == listed.name,
+        Event::WindowEnds(_) => {
+            let job = step.before.jobs.get(&id.job);
+            listed.is_over() || job.is_some_and(|it| it.waiting.iter().any(|join| join.name == listed.name))
+        }
+        Event::Started { .. }
+        | Event::Persisted(_)
+        | Event::PersistFailed(_)
+        | Event::Open { .. }
+        | Event::Close { .. }
+        | Event::Join(_)
+        | Event::From { .. }
+        | Event::Suspected { .. }
+        | Event::Expiring { .. }
+        | Event::Reshape { .. }
+        | Event::Timer { .. } => false,
+    };
+    let concerned =
+        |id: &ChannelId, listed: &Listed<A>| named == Some(*id) || closes(id.job) || of_name(id, listed);
     let mut verdict = Verdict::Idle;
     for (id, listed) in before.iter().filter(|(id, listed)| !concerned(id, listed)) {
         if after.get(id) != Some(listed) {
@@ -146,19 +190,35 @@ fn isolated<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Directory<A>>) -> Verd
 }
 
 fn one_kind<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Directory<A>>) -> Verdict {
-    let Event::Join(join) = step.event else { return Verdict::Idle };
-    let known = step.before.named(join.credential.job, &join.name);
+    let (known, asked) = match step.event {
+        Event::Join(join) => (step.before.named(join.credential.job, &join.name), join.kind),
+        Event::Again(again) => (Some(again.channel), again.kind),
+        Event::Started { .. }
+        | Event::Persisted(_)
+        | Event::PersistFailed(_)
+        | Event::WindowEnds(_)
+        | Event::Open { .. }
+        | Event::Close { .. }
+        | Event::From { .. }
+        | Event::Suspected { .. }
+        | Event::Expiring { .. }
+        | Event::Reshape { .. }
+        | Event::Timer { .. } => return Verdict::Idle,
+    };
     let known = known.and_then(|id| step.before.channels.get(&id).map(|listed| (id, listed.kind)));
     let Some((id, kind)) = known else { return Verdict::Idle };
     let now = step.after.channels.get(&id).map(|listed| listed.kind);
-    let let_in = accepted(step.effects).is_some() && join.kind != kind;
+    let let_in = asked != kind && (step.before != step.after || accepted(step.effects).is_some());
     Verdict::from_bool(!let_in && now == Some(kind), "a channel is used for something else than it began for")
 }
 
 fn id_new<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Directory<A>>) -> Verdict {
     let mut verdict = Verdict::Idle;
     for (id, _) in step.after.channels.iter().filter(|(id, _)| !step.before.channels.contains(id)) {
-        if id.0 <= step.before.stamp || step.after.stamp < id.0 {
+        if matches!(step.event, Event::Again(again) if again.channel == *id) {
+            continue; // It is the same channel in another life.
+        }
+        if id.stamp <= step.before.stamp || step.after.stamp < id.stamp {
             return Verdict::Broken("a channel has an id that was given before");
         }
         verdict = Verdict::Holds;
@@ -173,8 +233,13 @@ fn closed_told<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Directory<A>>) -> V
         step.effects.contains(&Effect::Channel { channel, effect })
     };
     let mut verdict = Verdict::Idle;
-    for (id, listed) in step.before.channels.iter().filter(|(_, listed)| listed.job == *job) {
-        if !listed.channel.tree.members().all(|member| told(*id, member)) {
+    if step.after.jobs.contains(job) {
+        return Verdict::Idle; // It is refused.
+    }
+    for (id, listed) in step.before.channels.iter().filter(|(id, _)| id.job == *job) {
+        let claims = listed.channel.recovery.iter().flat_map(|recovery| recovery.claims.iter());
+        let mut members = listed.channel.tree.members().chain(claims.map(|(_, claim)| claim.member));
+        if !members.all(|member| told(*id, member)) {
             return Verdict::Broken("a job was closed and a member of it is not told");
         }
         verdict = Verdict::Holds;

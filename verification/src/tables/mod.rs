@@ -167,7 +167,8 @@ fn the_controllers_table_is_as_reviewed() {
 
 #[test]
 fn the_directorys_table_is_as_reviewed() {
-    compare("directory.txt", &[worlds::directory::pool(Bugs::default())]);
+    let pools = [worlds::directory::pool(Bugs::default()), worlds::directory::restarted(Bugs::default())];
+    compare("directory.txt", &pools);
 }
 
 #[test]

@@ -60,32 +60,43 @@ impl Situated for Channel<Address> {
 
 impl Situated for Directory<Address> {
     const ABOUT: &'static str = "The directory: which channels there are, and who may join them.";
-    const SITUATIONS: &'static [&'static str] = &["no job", "no channel", "channels"];
+    const SITUATIONS: &'static [&'static str] =
+        &["down", "beginning", "failed", "recovering", "no job", "no channel", "channels"];
 
     fn situation(&self, _: &Self::Event) -> &'static str {
-        match () {
-            () if self.jobs.is_empty() => "no job",
-            () if self.channels.is_empty() => "no channel",
-            () => "channels",
+        match self.phase {
+            directory::Phase::Down => "down",
+            directory::Phase::Beginning { .. } => "beginning",
+            directory::Phase::Failed => "failed",
+            directory::Phase::Recovering => "recovering",
+            directory::Phase::Serving if self.jobs.is_empty() => "no job",
+            directory::Phase::Serving if self.channels.is_empty() => "no channel",
+            directory::Phase::Serving => "channels",
         }
     }
 
     fn stale(&self, event: &Self::Event) -> Option<&'static str> {
         let (credential, channel) = match event {
             directory::Event::Join(join) => (Some(join.credential), None),
+            directory::Event::Again(again) => (Some(again.credential), Some(again.channel)),
             directory::Event::From { credential, channel, .. } => (Some(*credential), Some(*channel)),
             directory::Event::Suspected { channel, .. }
             | directory::Event::Expiring { channel, .. }
             | directory::Event::Reshape { channel, .. }
             | directory::Event::Timer { channel, .. } => (None, Some(*channel)),
-            directory::Event::Open { .. } | directory::Event::Close { .. } => return None,
+            directory::Event::Started { .. }
+            | directory::Event::Persisted(_)
+            | directory::Event::PersistFailed(_)
+            | directory::Event::WindowEnds(_)
+            | directory::Event::Open { .. }
+            | directory::Event::Close { .. } => return None,
         };
-        let of = channel.and_then(|channel| self.channels.get(&channel)).map(|listed| listed.job);
+        let there = channel.is_some_and(|channel| self.channels.contains(&channel));
         match credential.map(|credential| (credential.job, self.admits(credential).err())) {
             Some((_, Some(Refusal::WrongToken))) => Some("wrong token"),
             Some((_, Some(_))) => Some("unknown job"),
-            Some((job, None)) if of.is_some_and(|of| of != job) => Some("channel of another job"),
-            Some(_) | None => (channel.is_some() && of.is_none()).then_some("channel that is gone"),
+            Some((job, None)) if channel.is_some_and(|of| of.job != job) => Some("channel of another job"),
+            Some(_) | None => (channel.is_some() && !there).then_some("channel that is not there"),
         }
     }
 }
