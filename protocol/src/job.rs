@@ -22,7 +22,7 @@ use cirrus_core::ids::{BlockId, GradientName, Pass, StoreEpoch};
 use cirrus_core::store::Sender;
 
 use crate::error::FormatError;
-use crate::fields::{Reader, Writer, check_header};
+use crate::fields::{Reader, Writer};
 use crate::frame::Frame;
 
 /// The numbers by which a frame's header names these messages.
@@ -203,9 +203,9 @@ impl TryFrom<Frame> for JobRequest {
     type Error = FormatError;
 
     fn try_from(frame: Frame) -> Result<Self, FormatError> {
-        check_header(&frame, false)?;
-        let mut body = Reader::from(frame.body);
-        let request = match frame.kind {
+        let kind = frame.kind;
+        let mut body = Reader::from(frame);
+        let request = match kind {
             kind::HELLO => {
                 Self::Hello { role: Role::read(&mut body)?, from: body.sender()?, pid: body.u32()? }
             }
@@ -249,9 +249,9 @@ impl TryFrom<Frame> for JobReply {
     type Error = FormatError;
 
     fn try_from(frame: Frame) -> Result<Self, FormatError> {
-        check_header(&frame, false)?;
-        let mut body = Reader::from(frame.body);
-        let reply = match frame.kind {
+        let kind = frame.kind;
+        let mut body = Reader::from(frame);
+        let reply = match kind {
             kind::WELCOME => Self::Welcome { job: body.rest() },
             kind::GRANT => Self::Grant { pass: Pass(body.u32()?), block: body.block()? },
             kind::DRY => Self::Dry,

@@ -12,8 +12,10 @@
 //! | [`manifest`] | what a loaded dataset consists of |
 //! | [`model`] | trained weights |
 //! | [`frame`] | the header in front of every message, and how a stream is cut into frames |
+//! | [`handshake`] | how both ends of a connection prove that they have a job's token |
 //! | [`store`] | messages to and from a data store |
 //! | [`job`] | messages to and from the coordinator of a job |
+//! | [`zip`] | messages in channels: to and from their controller, and between members |
 //! | [`gradient`] | updates: what a worker learned, on its way into the model |
 //! | [`names`] | sets of the names of updates |
 //! | [`snapshot`] | a store's model and what it covers, in one object |
@@ -41,6 +43,7 @@ pub mod error;
 mod fields;
 pub mod frame;
 pub mod gradient;
+pub mod handshake;
 pub mod job;
 pub mod keys;
 pub mod manifest;
@@ -50,3 +53,4 @@ pub mod packed;
 pub mod partition;
 pub mod snapshot;
 pub mod store;
+pub mod zip;

@@ -16,7 +16,7 @@ use cirrus_core::ids::{CallId, GradientName, Pass, StoreEpoch, Version};
 use cirrus_core::store::{Marker, Reason, Sender};
 
 use crate::error::FormatError;
-use crate::fields::{Reader, Writer, check_header};
+use crate::fields::{Reader, Writer};
 use crate::frame::Frame;
 use crate::names;
 
@@ -267,28 +267,26 @@ impl TryFrom<Frame> for StoreRequest {
     type Error = FormatError;
 
     fn try_from(frame: Frame) -> Result<Self, FormatError> {
-        let no_call = matches!(frame.kind, kind::LEAVE | kind::FENCE | kind::CLOSE_PASS | kind::STOP);
-        check_header(&frame, !no_call)?;
-        let call = CallId(frame.call);
-        let mut body = Reader::from(frame.body);
-        let request = match frame.kind {
-            kind::OPEN => Self::Open { from: body.sender()?, call, model: body.rest() },
-            kind::READ => Self::Read { call, epoch: body.epoch()?, keys: body.rest() },
+        let kind = frame.kind;
+        let mut body = Reader::from(frame);
+        let request = match kind {
+            kind::OPEN => Self::Open { from: body.sender()?, call: body.call(), model: body.rest() },
+            kind::READ => Self::Read { call: body.call(), epoch: body.epoch()?, keys: body.rest() },
             kind::PUSH => Self::Push {
-                call,
+                call: body.call(),
                 epoch: body.epoch()?,
                 name: body.name()?,
                 rows: body.u32()?,
                 update: body.rest(),
             },
-            kind::PARK => Self::Park { call },
+            kind::PARK => Self::Park { call: body.call() },
             kind::LEAVE => Self::Leave,
             kind::FENCE => Self::Fence { dead: body.sender()? },
-            kind::RECORDED => Self::Recorded { call },
+            kind::RECORDED => Self::Recorded { call: body.call() },
             kind::CLOSE_PASS => Self::ClosePass { epoch: body.epoch()?, pass: Pass(body.u32()?) },
-            kind::PEEK => Self::Peek { call, keys: body.rest() },
-            kind::STATISTICS => Self::Statistics { call },
-            kind::SNAPSHOT => Self::Snapshot { call },
+            kind::PEEK => Self::Peek { call: body.call(), keys: body.rest() },
+            kind::STATISTICS => Self::Statistics { call: body.call() },
+            kind::SNAPSHOT => Self::Snapshot { call: body.call() },
             kind::STOP => Self::Stop,
             _ => return Err(FormatError::Corrupt("a frame that is not a request to a data store")),
         };
@@ -332,10 +330,10 @@ impl TryFrom<Frame> for StoreReply {
     type Error = FormatError;
 
     fn try_from(frame: Frame) -> Result<Self, FormatError> {
-        check_header(&frame, true)?;
-        let call = CallId(frame.call);
-        let mut body = Reader::from(frame.body);
-        let reply = match frame.kind {
+        let kind = frame.kind;
+        let mut body = Reader::from(frame);
+        let call = body.call();
+        let reply = match kind {
             kind::OPENED => Self::Opened { call, version: body.version()? },
             kind::VALUES => Self::Values { call, version: body.version()?, cells: body.rest() },
             kind::ACKNOWLEDGED => Self::Acknowledged {

@@ -4,3 +4,4 @@ mod golden;
 mod hostile;
 mod round_trip;
 mod sample;
+mod zip;
