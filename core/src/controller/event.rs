@@ -23,6 +23,21 @@ pub struct Config {
     pub bugs: Bugs,
 }
 
+impl Default for Config {
+    /// For broadcasts among up to a thousand members of one data centre.
+    fn default() -> Self {
+        Self {
+            members_max: 1000,
+            probe: Millis(2000),
+            departed_max: 0,
+            scan: 16,
+            reshape: Millis(100),
+            recovery: Millis(10_000),
+            bugs: Bugs::default(),
+        }
+    }
+}
+
 /// What can happen to a channel.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Event<A> {

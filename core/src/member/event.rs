@@ -45,6 +45,26 @@ pub struct Config {
     pub bugs: Bugs,
 }
 
+impl Default for Config {
+    /// For broadcasts among up to a thousand members of one data centre.
+    fn default() -> Self {
+        Self {
+            kind: Kind::Broadcast,
+            window: 4,
+            buffer: 4,
+            senders_max: 1000,
+            attempts_max: 8,
+            strict: false,
+            missing_max: 16,
+            deadline: None,
+            attach: Millis(2000),
+            redial: Millis(100),
+            submission: Millis(10_000),
+            bugs: Bugs::default(),
+        }
+    }
+}
+
 /// Any so many by a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Deadline {
