@@ -37,7 +37,7 @@ impl Platform {
         let other = |link| self.links[&link].into_iter().find(|it| *it != me).unwrap_or(me);
         match effect {
             Out::ToController(message) => {
-                self.to_controller.push(controller::Event::From { member, message })
+                self.to_controller.push(controller::Event::From { member, message });
             }
             Out::Dial { link, address, .. } => {
                 self.links.insert(link, [me, address]);
@@ -81,7 +81,8 @@ fn run(channel: &mut Channel<usize>, members: &mut [Member<usize, &'static str>]
     }
 }
 
-pub fn main() {
+/// One of the two says hello to both.
+pub(crate) fn main() {
     let mut channel = Channel::new(ControllerEpoch(1), FanOut(2));
     let (mut members, mut platform) = ([Member::new(0), Member::new(1)], Platform::default());
     for address in [0, 1] {

@@ -284,6 +284,8 @@ pub enum Bug {
     CutIgnored,
     /// The roll is called for each round.
     RollCalledAnew,
+    /// One who is told that it was declared dead goes on.
+    RefusalIgnored,
     /// A message is delivered with a part of it.
     TornDelivered,
     /// A message is called delivered when it has been sent.

@@ -17,9 +17,9 @@ use cirrus_core::{controller, direct, directory, fleet, lease, member, messages,
 use crate::check::Failure;
 use crate::lives as outlived;
 use crate::rules::{j1, p1, p2, p3, p4, p5};
-use crate::shuffle::rules as group;
 use crate::worlds;
 use crate::zip::rules as zip;
+use crate::zip::rules::{messages as pairs, shuffle as group};
 
 /// A bug and what must catch it.
 #[derive(Clone, Copy, Debug)]
@@ -174,8 +174,11 @@ pub const ALL: &[Seeded] = &[
     seeded(Bug::GoneLeftOut, group::SAME_ROUND.name, "shuffle-receiver"),
     seeded(Bug::RoomUntold, group::ENDS.name, "shuffle-receiver"),
     seeded(Bug::MissedIsGone, group::NAMED_GONE.name, "shuffle-apart"),
-    seeded(Bug::FencedGoesOn, group::FENCED_KNOWS.name, "shuffle-sender"),
+    seeded(Bug::FencedGoesOn, zip::FENCED_KNOWS.name, "shuffle-sender"),
     seeded(Bug::CutIgnored, shuffle::rules::INSIDERS, "shuffle-takes"),
+    seeded(Bug::MissedIsGone, pairs::GONE.name, "message-apart"),
+    seeded(Bug::WaitsBlindly, pairs::ENDS.name, "message-silent"),
+    seeded(Bug::RefusalIgnored, direct::rules::BELIEVED, "message-gives"),
     seeded(Bug::TornDelivered, messages::rules::WHOLE, "message-takes"),
     seeded(Bug::AnsweredEarly, messages::rules::TAKEN, "message-gives"),
     seeded(Bug::WaiterForgotten, messages::rules::ANSWERED, "message-takes"),
@@ -204,6 +207,9 @@ pub const CONSEQUENCES: &[Seeded] = &[
     seeded(Bug::RosterKeepsDead, zip::ENDS.name, "zip-crash"),
     seeded(Bug::ItemTwice, group::EXACT.name, "shuffle-hostile"),
     seeded(Bug::GapTaken, group::WHOLE.name, "shuffle-hostile"),
+    seeded(Bug::SealedWithoutSome, zip::PASSED.name, "sum-barrier"),
+    seeded(Bug::ItemTwice, pairs::EXACT.name, "message-hostile"),
+    seeded(Bug::AnsweredEarly, pairs::DELIVERED.name, "message-receiver"),
     seeded(Bug::LeftBehindStays, zip::ALL_HAVE.name, "zip-restart-leaf"),
     seeded(Bug::AnsweredBeforePersisted, outlived::ONE_LIFE.name, "directory-lives"),
     seeded(Bug::ControllerEpochReused, outlived::ONE_LIFE.name, "directory-lives"),

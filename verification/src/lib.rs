@@ -4,7 +4,6 @@
 //! |---|---|
 //! | [`cluster`] | a whole job in one value: machines, links, disks, faults |
 //! | [`zip`] | a whole channel in one value |
-//! | [`shuffle`] | a channel that shuffles, in one value |
 //! | [`lives`] | a directory that dies, with its disk |
 //! | [`pool`] | one machine that is fed anything |
 //! | [`rules`] | promises that only several machines together show |
@@ -23,10 +22,8 @@ pub mod cluster;
 pub mod digest;
 pub mod fuzz_bodies;
 pub mod lives;
-pub mod messages;
 pub mod pool;
 pub mod rules;
-pub mod shuffle;
 pub mod simulator;
 pub mod system;
 #[cfg(test)]

@@ -16,9 +16,7 @@ use cirrus_core::worker::Worker;
 
 use crate::cluster::Payload;
 use crate::lives;
-use crate::messages;
 use crate::rules;
-use crate::shuffle;
 use crate::zip;
 
 /// Whose rules.
@@ -44,8 +42,6 @@ pub enum Part {
     Mesh,
     /// Those of a member's shuffles.
     Shuffle,
-    /// Those that only a whole channel that shuffles shows.
-    Group,
     /// Those of a member's messages to others.
     Messages,
     /// Those that only several lives of a directory show.
@@ -54,7 +50,7 @@ pub enum Part {
 
 impl Part {
     /// All of them, in order.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 12] = [
         Self::Store,
         Self::Leases,
         Self::Fleet,
@@ -65,7 +61,6 @@ impl Part {
         Self::Member,
         Self::Mesh,
         Self::Shuffle,
-        Self::Group,
         Self::Messages,
         Self::Lives,
     ];
@@ -83,9 +78,8 @@ impl Part {
             Self::Controller => names::<Channel<zip::Address>>(),
             Self::Member => names::<Member<zip::Address, zip::Piece>>(),
             Self::Mesh => zip::RULES.iter().map(|rule| rule.name).collect(),
-            Self::Shuffle => names::<Shuffle<zip::Address, shuffle::Piece>>(),
-            Self::Group => shuffle::RULES.iter().map(|rule| rule.name).collect(),
-            Self::Messages => names::<Messages<zip::Address, messages::Piece>>(),
+            Self::Shuffle => names::<Shuffle<zip::Address, zip::beside::shuffles::Piece>>(),
+            Self::Messages => names::<Messages<zip::Address, zip::beside::messages::Piece>>(),
             Self::Lives => lives::RULES.iter().map(|rule| rule.name).collect(),
         }
     }
@@ -104,7 +98,6 @@ impl Part {
             Self::Member => "member",
             Self::Mesh => "channel",
             Self::Shuffle => "shuffle",
-            Self::Group => "group",
             Self::Messages => "message",
             Self::Lives => "lives",
         }

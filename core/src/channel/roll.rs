@@ -58,3 +58,12 @@ pub struct Roll<A> {
     /// The members, by slot.
     pub present: Vec<Present<A>>,
 }
+
+impl<A> Roll<A> {
+    /// The line of a member, if it is in.
+    #[must_use]
+    pub fn line(&self, member: MemberId) -> Option<&Present<A>> {
+        let line = self.present.binary_search_by_key(&member.slot, |it| it.member.slot).ok()?;
+        self.present.get(line).filter(|it| it.member == member)
+    }
+}

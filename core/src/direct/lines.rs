@@ -39,6 +39,8 @@ pub enum Event<T> {
     Up(MemberId),
     /// The connection to a peer broke, or the call was not taken.
     Down(MemberId),
+    /// A peer does not take the call, because this member was declared dead.
+    Refused(MemberId),
     /// A peer says over the connection to it how far it is.
     Have {
         /// Who.
@@ -82,8 +84,10 @@ pub enum Effect<A, T> {
         /// What.
         item: T,
     },
-    /// Close the connection of a caller, or refuse the call. Nothing more is heard of it.
+    /// Close the connection of a caller, or do not take the call. Nothing more is heard of it.
     HangCaller(MemberId),
+    /// The same, and tell the caller that it was declared dead.
+    Refuse(MemberId),
     /// Tell a caller how far this member is.
     Have {
         /// Whom.
@@ -160,7 +164,7 @@ impl<A: Clone + Debug + Eq + Hash, T: Clone + Debug + Eq + Hash> Lines<A, T> {
 
     /// A peer is gone: what was for it and from it is void.
     pub fn gone(&mut self, it: MemberId, out: &mut impl Effects<Effect<A, T>>) {
-        self.refuse(it, out);
+        self.refuse(it, true, out);
         if let Some(peer) = self.peers.get_mut(&it).filter(|peer| !peer.gone) {
             peer.hang(it, out);
             let address = peer.address.clone();
@@ -204,10 +208,10 @@ impl<A: Clone + Debug + Eq + Hash, T: Clone + Debug + Eq + Hash> Lines<A, T> {
         result
     }
 
-    /// A caller of whom it turns out that it is none to talk to: it is refused.
-    pub fn refuse(&mut self, it: MemberId, out: &mut impl Effects<Effect<A, T>>) {
+    /// A caller of whom it turns out that it is gone (M2), or that nobody knows it.
+    pub fn refuse(&mut self, it: MemberId, gone: bool, out: &mut impl Effects<Effect<A, T>>) {
         if self.strangers.remove(&it).is_some() {
-            out.push(Effect::HangCaller(it));
+            out.push(if gone { Effect::Refuse(it) } else { Effect::HangCaller(it) });
         }
     }
 
@@ -236,6 +240,7 @@ impl<A: Clone + Debug + Eq + Hash, T: Clone + Debug + Eq + Hash> Lines<A, T> {
     /// Takes notice of what has happened.
     pub fn event(&mut self, limits: &Limits, event: Event<T>, out: &mut impl Effects<Effect<A, T>>) {
         match event {
+            Event::Refused(_) => {} // Its own time is over: the machine that these belong to ends.
             Event::Up(it) => self.taken(limits, it, out),
             Event::Down(it) => self.tend(limits, it, out, |peer, out| {
                 if matches!(peer.out.line, Line::Dialling | Line::Up) {
@@ -296,7 +301,7 @@ impl<A: Clone + Debug + Eq + Hash, T: Clone + Debug + Eq + Hash> Lines<A, T> {
     fn called(&mut self, limits: &Limits, it: MemberId, out: &mut impl Effects<Effect<A, T>>) {
         match self.peers.get(&it) {
             Some(peer) if peer.gone && !limits.bugs.has(Bug::GoneAnswered) => {
-                out.push(Effect::HangCaller(it));
+                out.push(Effect::Refuse(it));
             }
             Some(peer) => {
                 let have = peer.inbox.have();

@@ -14,7 +14,8 @@
 //! what came before ends the connection, and the next one mends it.
 //!
 //! Who is a member, and who is gone, is the controller's to say. Whoever is missed while there is something to send to
-//! it or to hear from it is reported, again and again; one that is gone is refused when it calls (M2, T5).
+//! it or to hear from it is reported, again and again; one that is gone is refused when it calls, and told why (M2, T5):
+//! a controller that was restarted since may not know it.
 
 mod lines;
 mod peer;

@@ -5,7 +5,7 @@ use core::hash::Hash;
 
 use super::{Limits, LineEffect, LineEvent, Lines};
 use crate::ids::{MemberId, Position};
-use crate::member::Line;
+use crate::member::{End, Line, Phase};
 use crate::rule::{RuleName, Verdict};
 
 /// Things arrive in order, each once.
@@ -14,6 +14,8 @@ pub const IN_ORDER: RuleName = RuleName { promise: "D1", name: "what comes follo
 pub const RESUMED: RuleName = RuleName { promise: "D1", name: "a stream goes on from where the receiver is" };
 /// Who is gone, or was not answered, changes nothing.
 pub const REFUSED: RuleName = RuleName { promise: "T5", name: "one who is gone is refused on direct lines" };
+/// Who hears that it was declared dead ends.
+pub const BELIEVED: RuleName = RuleName { promise: "M2", name: "one who is refused as gone leaves" };
 /// Not more is under way than may be.
 pub const BOUNDED: RuleName = RuleName { promise: "B4", name: "a window is under way between two members" };
 
@@ -52,6 +54,7 @@ pub(crate) fn resumed<'a, A: 'a, T: 'a>(
         | LineEffect::Dial { .. }
         | LineEffect::Hang(_)
         | LineEffect::HangCaller(_)
+        | LineEffect::Refuse(_)
         | LineEffect::Have { .. }
         | LineEffect::SetTimer { .. }
         | LineEffect::ClearTimer(_) => None,
@@ -73,14 +76,24 @@ pub(crate) fn refused<A: Clone + Debug + Eq + Hash, T: Clone + Debug + Eq + Hash
             }
             *from
         }
-        LineEvent::Up(_) | LineEvent::Down(_) | LineEvent::Have { .. } | LineEvent::CallerDown(_) => {
-            return Verdict::Idle;
-        }
+        LineEvent::Up(_)
+        | LineEvent::Down(_)
+        | LineEvent::Refused(_)
+        | LineEvent::Have { .. }
+        | LineEvent::CallerDown(_) => return Verdict::Idle,
     };
     if before.knows(from) && matches!(event, LineEvent::Called(_)) {
         return Verdict::Idle;
     }
     Verdict::from_bool(before.peers == after.peers, "one who is gone, or unknown, changed something")
+}
+
+/// Whoever is refused was declared dead, and its time is over.
+pub(crate) fn believed<T>(event: &LineEvent<T>, before: Phase, after: Phase) -> Verdict {
+    if !matches!(event, LineEvent::Refused(_)) || matches!(before, Phase::Ended(_)) {
+        return Verdict::Idle;
+    }
+    Verdict::from_bool(after == Phase::Ended(End::Fenced), "one who was declared dead goes on")
 }
 
 /// No more is under way to a peer, or kept of it, than a window and a mark.

@@ -158,9 +158,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Messages<A, P> 
         let Some(roll) = self.roll.as_ref().filter(|roll| member.stamp <= roll.at.until) else {
             return Whereabouts::Unknown;
         };
-        let line = roll.present.binary_search_by_key(&member.slot, |it| it.member.slot).ok();
-        let line = line.and_then(|line| roll.present.get(line)).filter(|it| it.member == member);
-        line.map_or(Whereabouts::Gone, |it| Whereabouts::Present(it.address.clone()))
+        roll.line(member).map_or(Whereabouts::Gone, |it| Whereabouts::Present(it.address.clone()))
     }
 
     fn told(&mut self, config: &Config, word: ToMember<A>, out: &mut impl Effects<Effect<A, P>>) {
@@ -193,8 +191,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Messages<A, P> 
         if self.roll.as_ref().is_some_and(|newer| newer.at.until > roll.at.until) {
             return; // It was late.
         }
-        let here =
-            |it: MemberId| it.stamp > roll.at.until || roll.present.iter().any(|line| line.member == it);
+        let here = |it: MemberId| it.stamp > roll.at.until || roll.line(it).is_some();
         let gone = self.lines.peers.iter().map(|(it, _)| *it).filter(|it| !here(*it));
         let gone: Vec<MemberId> = gone.collect();
         self.roll = Some(roll);
@@ -226,7 +223,8 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Messages<A, P> 
                     self.lines.admit(&config.limits, caller, &address, &mut Through::new(out));
                 }
                 // If it was not there when the roll was called, it will call again.
-                Whereabouts::Gone | Whereabouts::Unknown => self.lines.refuse(caller, &mut Through::new(out)),
+                Whereabouts::Gone => self.lines.refuse(caller, true, &mut Through::new(out)),
+                Whereabouts::Unknown => self.lines.refuse(caller, false, &mut Through::new(out)),
             }
         }
     }
@@ -334,6 +332,13 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Messages<A, P> 
 
     fn line(&mut self, config: &Config, event: LineEvent<Part<P>>, out: &mut impl Effects<Effect<A, P>>) {
         let about = match &event {
+            LineEvent::Refused(_) => {
+                if !config.limits.bugs.has(Bug::RefusalIgnored) {
+                    out.push(Effect::ToController(ToController::Leave));
+                    self.end(End::Fenced, out);
+                }
+                return;
+            }
             LineEvent::Up(it)
             | LineEvent::Down(it)
             | LineEvent::Called(it)
@@ -347,7 +352,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Messages<A, P> 
                 Whereabouts::Present(address) => {
                     self.lines.admit(&config.limits, about, &address, &mut Through::new(out));
                 }
-                Whereabouts::Gone => self.lines.refuse(about, &mut Through::new(out)),
+                Whereabouts::Gone => self.lines.refuse(about, true, &mut Through::new(out)),
                 Whereabouts::Unknown => self.call_roll(out),
             }
         }

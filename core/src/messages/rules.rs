@@ -5,7 +5,9 @@ use core::hash::Hash;
 
 use super::{Config, Effect, Event, Messages, Outcome, Part, Whereabouts};
 use crate::channel::{ToController, ToMember};
-use crate::direct::rules::{BOUNDED, IN_ORDER, REFUSED, RESUMED, bounded, in_order, refused, resumed};
+use crate::direct::rules::{
+    BELIEVED, BOUNDED, IN_ORDER, REFUSED, RESUMED, believed, bounded, in_order, refused, resumed,
+};
 use crate::direct::{LineEffect, LineEvent};
 use crate::ids::MemberId;
 use crate::member::Phase;
@@ -34,6 +36,7 @@ where
         StepRule { name: IN_ORDER, check: parts_in_order },
         StepRule { name: RESUMED, check: streams_resumed },
         StepRule { name: REFUSED, check: gone_refused },
+        StepRule { name: BELIEVED, check: refusal_believed },
         StepRule { name: WHOLE, check: whole },
         StepRule { name: TAKEN, check: taken },
         StepRule { name: ANSWERED, check: answered },
@@ -67,6 +70,11 @@ fn gone_refused<A: Plain, P: Plain>(step: &Step<'_, Messages<A, P>>) -> Verdict 
         return Verdict::Idle; // The roll names it.
     }
     refused(&step.before.lines, event, &step.after.lines)
+}
+
+fn refusal_believed<A: Plain, P: Plain>(step: &Step<'_, Messages<A, P>>) -> Verdict {
+    let Event::Line(event) = step.event else { return Verdict::Idle };
+    believed(event, step.before.phase, step.after.phase)
 }
 
 /// What is done on a direct connection.

@@ -271,6 +271,13 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Shuffle<A, P> {
         let about = match &event {
             LineEvent::Have { from, .. } => Some((*from, true)),
             LineEvent::Item { from, .. } => Some((*from, false)),
+            LineEvent::Refused(_) => {
+                if !config.limits.bugs.has(Bug::RefusalIgnored) {
+                    out.push(Effect::ToController(ToController::Leave));
+                    self.end(End::Fenced, out);
+                }
+                return;
+            }
             LineEvent::Up(_) | LineEvent::Down(_) | LineEvent::Called(_) | LineEvent::CallerDown(_) => None,
         };
         let before = about.map(|(peer, _)| self.lines.under_way(peer)).unwrap_or_default();

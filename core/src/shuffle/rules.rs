@@ -5,7 +5,9 @@ use core::hash::Hash;
 
 use super::{Config, Effect, Event, Half, Open, Parcel, Shuffle, What};
 use crate::channel::{RoundId, ToController, ToMember};
-use crate::direct::rules::{BOUNDED, IN_ORDER, REFUSED, RESUMED, bounded, in_order, refused, resumed};
+use crate::direct::rules::{
+    BELIEVED, BOUNDED, IN_ORDER, REFUSED, RESUMED, believed, bounded, in_order, refused, resumed,
+};
 use crate::direct::{LineEffect, LineEvent};
 use crate::ids::MemberId;
 use crate::rule::{Rule, RuleName, Ruled, Step, StepRule, Verdict};
@@ -37,6 +39,7 @@ where
         StepRule { name: IN_ORDER, check: items_in_order },
         StepRule { name: RESUMED, check: streams_resumed },
         StepRule { name: REFUSED, check: gone_refused },
+        StepRule { name: BELIEVED, check: refusal_believed },
         StepRule { name: OF_THE_ROUND, check: of_the_round },
         StepRule { name: NOT_REMAPPED, check: not_remapped },
         StepRule { name: END_COUNTS, check: end_counts },
@@ -71,6 +74,11 @@ fn streams_resumed<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdic
 fn gone_refused<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdict {
     let Event::Line(event) = step.event else { return Verdict::Idle };
     refused(&step.before.lines, event, &step.after.lines)
+}
+
+fn refusal_believed<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdict {
+    let Event::Line(event) = step.event else { return Verdict::Idle };
+    believed(event, step.before.phase, step.after.phase)
 }
 
 /// What is done on a direct connection.

@@ -14,6 +14,7 @@ use cirrus_core::store::{self, Store};
 use cirrus_core::worker::{Link, Worker};
 
 use crate::cluster::Payload;
+use crate::zip::beside::{self, shuffles};
 use crate::zip::{Address, Piece};
 
 /// A machine whose situations have names.
@@ -228,7 +229,11 @@ impl Situated for Fleet {
 /// Which peer something on a direct connection is about.
 fn peer<T>(event: &LineEvent<T>) -> MemberId {
     match event {
-        LineEvent::Up(it) | LineEvent::Down(it) | LineEvent::Called(it) | LineEvent::CallerDown(it) => *it,
+        LineEvent::Up(it)
+        | LineEvent::Down(it)
+        | LineEvent::Refused(it)
+        | LineEvent::Called(it)
+        | LineEvent::CallerDown(it) => *it,
         LineEvent::Have { from, .. } | LineEvent::Item { from, .. } => *from,
     }
 }
@@ -239,7 +244,7 @@ fn timed(timer: &direct::Timer) -> MemberId {
     *it
 }
 
-impl Situated for Shuffle<Address, crate::shuffle::Piece> {
+impl Situated for Shuffle<Address, shuffles::Piece> {
     const ABOUT: &'static str = "A member's shuffles. Strange is whom it does not know, or knows to be gone.";
     const SITUATIONS: &'static [&'static str] =
         &["idle", "called", "sending", "sent", "receiving", "draining", "leaving", "ended"];
@@ -267,7 +272,7 @@ impl Situated for Shuffle<Address, crate::shuffle::Piece> {
     }
 }
 
-impl Situated for Messages<Address, crate::messages::Piece> {
+impl Situated for Messages<Address, beside::messages::Piece> {
     const ABOUT: &'static str =
         "A member's messages to others. Strange is whom it does not know, or knows to be gone.";
     const SITUATIONS: &'static [&'static str] =

@@ -5,10 +5,11 @@
 use std::collections::VecDeque;
 
 use cirrus_core::ids::{LinkId, Millis};
-use cirrus_core::member::{self, Outcome, Phase};
+use cirrus_core::member::{self, Outcome, Phase, Reduction};
+use cirrus_core::messages;
 
 use super::words::{self, Words};
-use crate::zip::{Action, Address, Direct, End, Mesh, Process, Timer, Wire};
+use crate::zip::{Action, Address, Beside, Direct, End, Mesh, Process, Timer, Wire};
 
 /// A step.
 pub(super) struct Change<'a> {
@@ -42,6 +43,11 @@ impl Change<'_> {
                 let (child, parent) = (after.child, after.parent);
                 lines
                     .push(format!("member {child} calls member {parent} over link {}", Words::stamp(link.0)));
+            }
+        }
+        for ((from, to), pipe) in &self.after.pipes {
+            if pipe.dialling && self.before.pipes.get(&(*from, *to)).is_none_or(|before| !before.dialling) {
+                lines.push(format!("member {from} calls member {to}, past the tree"));
             }
         }
         for (link, before) in &self.before.wires {
@@ -112,6 +118,17 @@ impl Change<'_> {
                 lines.push(format!("{parent} > {child}: {}", words.frame(frame)));
             }
         }
+        for ((from, to), after) in &self.after.pipes {
+            let before = self.before.pipes.get(&(*from, *to));
+            let taken = *self.action == Action::PipeUp((*from, *to));
+            for (_, item) in pushed(before.map(|it| &it.up), &after.up, taken) {
+                lines.push(format!("{from} ~ {to}: {}", words::past_the_tree(item)));
+            }
+            let taken = *self.action == Action::PipeDown((*from, *to));
+            for have in pushed(before.map(|it| &it.down), &after.down, taken) {
+                lines.push(format!("{to} ~ {from}: {}", words::has(*have)));
+            }
+        }
         for (address, after) in (0..).zip(&self.after.processes) {
             let before = self.before.processes.get(address as usize).and_then(|it| it.direct.as_ref());
             let Some(now) = &after.direct else { continue };
@@ -143,7 +160,7 @@ impl Change<'_> {
     fn owner_lives(&self, timer: &Timer) -> bool {
         match timer {
             Timer::Controller(_) => true,
-            Timer::Member(owner, _) => self.after.live(*owner).is_some(),
+            Timer::Member(owner, _) | Timer::Beside(owner, _) => self.after.live(*owner).is_some(),
         }
     }
 
@@ -165,6 +182,8 @@ impl Change<'_> {
             };
             lines.push(format!("member {address} learns that its broadcast {} {outcome}", sequence.0));
         }
+        self.reduced(address, before, after, lines);
+        self.talked(address, before, after, lines);
         if before.is_some_and(|before| before.machine.phase != after.machine.phase) {
             match after.machine.phase {
                 Phase::Joining | Phase::Seated | Phase::Leaving => {}
@@ -174,6 +193,51 @@ impl Change<'_> {
                     lines.push(format!("member {address} ends: it is fenced"));
                 }
             }
+        }
+    }
+
+    /// What an application learns of its reduces.
+    fn reduced(&self, address: Address, before: Option<&Process>, after: &Process, lines: &mut Vec<String>) {
+        let words = Words(self.after);
+        let known = before.map_or(0, |it| it.reduced.len());
+        for (round, outcome) in after.reduced.iter().skip(known) {
+            let round = round.0;
+            let outcome = match outcome {
+                Reduction::Sealed(missing) => {
+                    format!("reduce {round} has a result{}", words.missing(missing))
+                }
+                Reduction::Failed(_, missing) => {
+                    format!("reduce {round} has no result{}", words.missing(missing))
+                }
+                Reduction::Late => format!("its value for reduce {round} is too late"),
+                Reduction::Indeterminate => format!("reduce {round} is indeterminate"),
+            };
+            lines.push(format!("member {address} learns that {outcome}"));
+        }
+    }
+
+    /// What an application sees of messages to others and from them.
+    fn talked(&self, address: Address, before: Option<&Process>, after: &Process, lines: &mut Vec<String>) {
+        let words = Words(self.after);
+        let talking = |it: &Process| it.beside.as_ref().and_then(Beside::messages).cloned();
+        let (was, is) = (before.and_then(talking).unwrap_or_default(), talking(after).unwrap_or_default());
+        for (from, pieces) in is.got.iter().skip(was.got.len()) {
+            let from = words.name(*from);
+            lines.push(match pieces {
+                Some(pieces) => {
+                    format!("member {address} gets a message of {from}, of {}", many(pieces.len(), "piece"))
+                }
+                None => format!("member {address} learns that {from} is gone, and waits for it no more"),
+            });
+        }
+        for (to, outcome) in is.outcomes.iter().skip(was.outcomes.len()) {
+            let to = words.name(*to);
+            let outcome = match outcome {
+                messages::Outcome::Delivered => "is delivered",
+                messages::Outcome::Lost => "is lost with it",
+                messages::Outcome::Indeterminate => "is indeterminate",
+            };
+            lines.push(format!("member {address} learns that its message to {to} {outcome}"));
         }
     }
 

@@ -1,16 +1,17 @@
 //! A channel under a script: steps become actions of a mesh, and what changes is told.
 
 use cirrus_core::bug::Bugs;
-use cirrus_core::controller;
 use cirrus_core::ids::{FanOut, LinkId, MemberId};
 use cirrus_core::member::{self, Phase};
+use cirrus_core::{controller, direct};
 
 use super::changes;
-use super::script::{Clock, Step, Way, Who};
+use super::script::{Clock, Sort, Step, Way, Who};
 use super::words::Words;
 use crate::tally::Tally;
-use crate::worlds::zip::calm;
-use crate::zip::{Action, Address, Mesh, Setup, Timer, Watch};
+use crate::worlds::{self, zip::calm};
+use crate::zip::beside::messages::Deed;
+use crate::zip::{Action, Address, Mesh, Plan, Setup, Timer, Watch};
 
 /// No channel of a few members needs more steps to come to rest.
 const STEPS_MAX: usize = 2000;
@@ -24,9 +25,13 @@ pub(super) struct Scene {
 
 impl Scene {
     /// A channel whose first members are in.
-    pub(super) fn new(members: u32, fan_out: u32) -> Self {
-        // As in the world in which nothing goes wrong, but for its size.
-        let setup = calm(Bugs::default()).setup;
+    pub(super) fn new(members: u32, fan_out: u32, sort: Sort) -> Self {
+        // As in a world in which nothing goes wrong, but for its size.
+        let setup = match sort {
+            Sort::Broadcast => calm(Bugs::default()).setup,
+            Sort::Reduce(quorum) => worlds::zip::summing(quorum),
+            Sort::Messages => worlds::messages::story(),
+        };
         let (fan_out, sends, faults) = (FanOut(fan_out), Vec::new(), Default::default());
         let setup = Setup { members, fan_out, sends, faults, ..setup };
         let mesh = Mesh::new(&setup, &mut Watch::default());
@@ -54,6 +59,8 @@ impl Scene {
             Step::Tree => return Ok(vec![self.tree()]),
             Step::Look => return Ok(self.look()),
             Step::Send(who, pieces) => self.setup.sends.push((who, pieces)),
+            Step::Say(from, to, pieces) => self.next(from, Deed::Say(to, pieces)),
+            Step::HearOf(who, of) => self.next(who, Deed::Hear(of)),
             Step::Join
             | Step::Leave(_)
             | Step::Reshape
@@ -61,6 +68,7 @@ impl Scene {
             | Step::Call(_)
             | Step::Crash(..)
             | Step::Break(..)
+            | Step::BreakPipe(..)
             | Step::Deliver(_)
             | Step::Connect(_)
             | Step::Fire(_)
@@ -73,6 +81,13 @@ impl Scene {
         let mut lines: Vec<String> = taken.into_iter().collect();
         lines.extend(self.apply(&action, true)?.into_iter().map(|line| format!("  {line}")));
         Ok(lines)
+    }
+
+    /// What the application of a process does next.
+    fn next(&mut self, who: Address, deed: Deed) {
+        if let Some(Plan::Messages(plan)) = &mut self.setup.beside {
+            plan.script.push((who, deed));
+        }
     }
 
     /// Lets happen what happens by itself.
@@ -110,6 +125,11 @@ impl Scene {
             Step::Join => Action::Join,
             Step::Leave(who) => Action::Leave(there(who)?),
             Step::Send(who, _) => Action::Send(there(who)?),
+            Step::Say(who, ..) | Step::HearOf(who, _) => Action::Call(there(who)?),
+            Step::BreakPipe(from, to) => match self.mesh.pipes.get(&(from, to)) {
+                Some(_) => Action::BreakPipe((from, to), false),
+                None => return Err("there is no such connection".to_owned()),
+            },
             Step::Reshape => Action::Reshape,
             Step::Restart => Action::Restart,
             Step::Call(who) => Action::Recontact(there(who)?),
@@ -154,6 +174,8 @@ impl Scene {
             }
             (Action::DirectUp(sender), Way::Direct(from, to)) => *sender == from && root_of(from) == Some(to),
             (Action::DirectDown(sender), Way::Direct(from, to)) => *sender == to && root_of(to) == Some(from),
+            (Action::PipeUp(pair), Way::Pipe(from, to)) => *pair == (from, to),
+            (Action::PipeDown(pair), Way::Pipe(from, to)) => *pair == (to, from),
             _ => false,
         })
     }
@@ -164,6 +186,7 @@ impl Scene {
                 self.mesh.wires.get(link).is_some_and(|wire| (wire.child, wire.parent) == (child, parent))
             }
             (Action::ConnectRoot(sender), Way::Direct(from, _)) => *sender == from,
+            (Action::ConnectPipe(pair), Way::Pipe(from, to)) => *pair == (from, to),
             _ => false,
         })
     }
@@ -179,6 +202,11 @@ impl Scene {
             (Clock::Attach(who, other), Timer::Member(owner, member::Timer::Attach(link)))
             | (Clock::Redial(who, other), Timer::Member(owner, member::Timer::Redial(link))) => {
                 *owner == who && changes::other_end(&self.mesh, who, *link) == Some(other)
+            }
+            (Clock::Deadline, Timer::Member(_, member::Timer::RoundDeadline(..))) => true,
+            (Clock::Missing(who, other), Timer::Beside(owner, direct::Timer::Missing(member)))
+            | (Clock::RedialPipe(who, other), Timer::Beside(owner, direct::Timer::Redial(member))) => {
+                *owner == who && address(member) == Some(other)
             }
             (Clock::RedialRoot(who), Timer::Member(owner, member::Timer::RedialRoot(_))) => *owner == who,
             (Clock::Submission(who), Timer::Member(_, member::Timer::Submission(from, _))) => {

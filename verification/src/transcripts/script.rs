@@ -1,10 +1,16 @@
 //! The lines of a script.
 //!
 //! ```text
-//! channel of 7 members, fan-out 2   who is in when the story begins
+//! channel of 7 members, fan-out 2   who is in when the story begins; the channel is one of broadcasts, or else goes on:
+//!   ..., that reduces               it is one of reduces
+//!   ..., that reduces by a deadline, 2 are enough
+//!   ..., that exchanges messages    from one member to another, past the tree
 //! join                              somebody new asks to join
 //! leave 1                           member 1 wants to leave
 //! send 2 "3 pieces"                 member 2 broadcasts something of three pieces
+//! give 2 "3 pieces"                 member 2 gives a value of three pieces to its next reduce
+//! say 1>0 "2 pieces"                member 1 sends a message of two pieces to member 0
+//! hear 0<1                          member 0 waits for a message of member 1
 //! reshape                           the fan-out becomes larger by one
 //! restart                           the controller dies, and is started again without what it knew
 //! call 1                            member 1 calls the controller again
@@ -14,9 +20,12 @@
 //! deliver 0>1                       the next message from 0 to 1 arrives, or 1 notices that the link is gone
 //! deliver controller>1              the same between the controller and a member
 //! deliver 2=>0                      the same on a sender's own connection to the root
+//! deliver 1~0                       the same on a connection past the tree; also connect and break
 //! connect 1>0                       the call of 1 to its parent 0 arrives; 2=>0 for a sender's to the root
 //! fire attach 1>0                   a timer of 1 about its link to 0 fires; also redial
 //! fire probe 1                      the controller's timer about member 1; also submission, the root's
+//! fire missing 0~1                  a timer of 0 about its connection past the tree to 1; also redial
+//! fire deadline                     the time is over that a reduce waits for all
 //! fire recovery                     the time is over in which members call a controller that was restarted
 //! lapse                             the lease of a dead root runs out
 //! settle                            everything happens that happens by itself, in a fair order
@@ -29,9 +38,18 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Line {
     /// What there is in the beginning.
-    Channel { members: u32, fan_out: u32 },
+    Channel { members: u32, fan_out: u32, sort: Sort },
     /// A step.
     Do(Step),
+}
+
+/// What a channel is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sort {
+    Broadcast,
+    /// Reduces; so many values are enough by a deadline, if there is one.
+    Reduce(Option<u32>),
+    Messages,
 }
 
 /// One end of a connection.
@@ -48,6 +66,8 @@ pub(super) enum Way {
     Link(Who, Who),
     /// A sender's own connection to the root.
     Direct(u32, u32),
+    /// A connection past the tree.
+    Pipe(u32, u32),
 }
 
 /// Whose timer, about what.
@@ -60,6 +80,9 @@ pub(super) enum Clock {
     Submission(u32),
     Reshape,
     Recovery,
+    Deadline,
+    Missing(u32, u32),
+    RedialPipe(u32, u32),
 }
 
 /// A step.
@@ -68,11 +91,14 @@ pub(super) enum Step {
     Join,
     Leave(u32),
     Send(u32, u32),
+    Say(u32, u32, u32),
+    HearOf(u32, u32),
     Reshape,
     Restart,
     Call(u32),
     Crash(u32, bool),
     Break(u32, u32),
+    BreakPipe(u32, u32),
     Deliver(Way),
     Connect(Way),
     Fire(Clock),
@@ -87,27 +113,41 @@ pub(super) enum Step {
 pub(super) fn parse(line: &str) -> Result<Line, String> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let step = match *words.as_slice() {
-        ["channel", "of", members, "members,", "fan-out", fan_out] => {
-            return Ok(Line::Channel { members: number(members)?, fan_out: number(fan_out)? });
+        ["channel", "of", members, "members,", "fan-out", fan_out, ref rest @ ..] => {
+            let (members, fan_out) = (number(members)?, number(fan_out.trim_end_matches(','))?);
+            return Ok(Line::Channel { members, fan_out, sort: sort(rest)? });
         }
         ["join"] => Step::Join,
         ["leave", who] => Step::Leave(number(who)?),
-        ["send", who, many, "piece\"" | "pieces\""] => {
-            Step::Send(number(who)?, number(many.trim_start_matches('"'))?)
+        ["send" | "give", who, many, "piece\"" | "pieces\""] => Step::Send(number(who)?, pieces(many)?),
+        ["say", ends, many, "piece\"" | "pieces\""] => {
+            let (from, to) = split(ends, ">")?;
+            Step::Say(number(from)?, number(to)?, pieces(many)?)
+        }
+        ["hear", ends] => {
+            let (who, of) = split(ends, "<")?;
+            Step::HearOf(number(who)?, number(of)?)
         }
         ["reshape"] => Step::Reshape,
         ["restart"] => Step::Restart,
         ["call", who] => Step::Call(number(who)?),
         ["crash", who] => Step::Crash(number(who)?, false),
         ["crash", who, "late"] => Step::Crash(number(who)?, true),
+        ["break", ends] if ends.contains('~') => {
+            let (from, to) = split(ends, "~")?;
+            Step::BreakPipe(number(from)?, number(to)?)
+        }
         ["break", ends] => {
             let (one, other) = split(ends, "-")?;
             Step::Break(number(one)?, number(other)?)
         }
         ["deliver", ends] => Step::Deliver(way(ends)?),
         ["connect", ends] => Step::Connect(way(ends)?),
-        ["fire", "attach", ends] => pair(ends, Clock::Attach)?,
-        ["fire", "redial", ends] if ends.contains('>') => pair(ends, Clock::Redial)?,
+        ["fire", "attach", ends] => pair(ends, ">", Clock::Attach)?,
+        ["fire", "redial", ends] if ends.contains('>') => pair(ends, ">", Clock::Redial)?,
+        ["fire", "redial", ends] if ends.contains('~') => pair(ends, "~", Clock::RedialPipe)?,
+        ["fire", "missing", ends] => pair(ends, "~", Clock::Missing)?,
+        ["fire", "deadline"] => Step::Fire(Clock::Deadline),
         ["fire", "redial-root", who] => Step::Fire(Clock::RedialRoot(number(who)?)),
         ["fire", "probe", who] => Step::Fire(Clock::Probe(number(who)?)),
         ["fire", "submission", who] => Step::Fire(Clock::Submission(number(who)?)),
@@ -131,14 +171,34 @@ fn split<'a>(ends: &'a str, by: &str) -> Result<(&'a str, &'a str), String> {
     ends.split_once(by).ok_or_else(|| format!("'{ends}' does not name two ends"))
 }
 
-fn pair(ends: &str, clock: fn(u32, u32) -> Clock) -> Result<Step, String> {
-    let (one, other) = split(ends, ">")?;
+fn pieces(many: &str) -> Result<u32, String> {
+    number(many.trim_start_matches('"'))
+}
+
+/// What a channel is for.
+fn sort(words: &[&str]) -> Result<Sort, String> {
+    match *words {
+        [] => Ok(Sort::Broadcast),
+        ["that", "reduces"] => Ok(Sort::Reduce(None)),
+        ["that", "reduces", "by", "a", "deadline,", quorum, "are", "enough"] => {
+            Ok(Sort::Reduce(Some(number(quorum)?)))
+        }
+        ["that", "exchanges", "messages"] => Ok(Sort::Messages),
+        _ => Err("there is no such channel".to_owned()),
+    }
+}
+
+fn pair(ends: &str, by: &str, clock: fn(u32, u32) -> Clock) -> Result<Step, String> {
+    let (one, other) = split(ends, by)?;
     Ok(Step::Fire(clock(number(one)?, number(other)?)))
 }
 
 fn way(ends: &str) -> Result<Way, String> {
     if let Some((from, to)) = ends.split_once("=>") {
         return Ok(Way::Direct(number(from)?, number(to)?));
+    }
+    if let Some((from, to)) = ends.split_once('~') {
+        return Ok(Way::Pipe(number(from)?, number(to)?));
     }
     let who = |word| match word {
         "controller" => Ok(Who::Controller),

@@ -1,13 +1,15 @@
 //! What is said in a channel, in words.
 
 use cirrus_core::channel::{
-    Assign, Contribution, Frame, Head, Piece, Registration, Report, Resume, Spoil, Standing, Submit, Sync,
-    ToController, ToMember, Try,
+    Assign, Contribution, Frame, Head, Missing, Piece, Registration, Report, Resume, Spoil, Standing, Submit,
+    Sync, ToController, ToMember, Try,
 };
+use cirrus_core::direct::Have;
 use cirrus_core::ids::{MemberId, Sequence, Stamp, Term};
-use cirrus_core::{controller, member};
+use cirrus_core::{controller, direct, member};
 
 use super::changes::{many, other_end};
+use crate::zip::beside::{Item, shuffles};
 use crate::zip::{self, Action, Address, Mesh, Timer};
 
 /// The words for what there is in a mesh: a member is called by the number of its process.
@@ -80,6 +82,21 @@ impl Words<'_> {
                     None => {
                         format!("member {to} notices that its connection to the root {} is gone", direct.to)
                     }
+                }
+            }
+            Action::ConnectPipe((from, to)) => {
+                arrives(*from, &format!("member {to}, past the tree"), self.0.live(*to).is_some())
+            }
+            Action::PipeUp(pair @ (from, to)) => match self.0.pipes.get(pair)?.up.front() {
+                Some((_, item)) => format!("{from} ~ {to}: {}", past_the_tree(item)),
+                None => format!("member {to} notices that the connection of member {from} is gone"),
+            },
+            Action::PipeDown(pair @ (from, to)) => {
+                let pipe = self.0.pipes.get(pair)?;
+                match pipe.down.front() {
+                    Some(have) => format!("{to} ~ {from}: {}", has(*have)),
+                    None if pipe.refused => format!("{to} ~ {from}: you were declared dead"),
+                    None => format!("member {from} notices that its connection to member {to} is gone"),
                 }
             }
             Action::Recontact(who) => format!("member {who} calls the controller again"),
@@ -212,9 +229,25 @@ impl Words<'_> {
         format!("term {term}, root {}, counts {}{floor}{carried}", sync.root, self.until(sync.cut))
     }
 
+    /// Who is missing from a result.
+    pub(super) fn missing(&self, missing: &Missing) -> String {
+        let names =
+            |members: &[MemberId]| -> Vec<String> { members.iter().map(|it| self.name(*it)).collect() };
+        let departed =
+            names(&missing.departed).into_iter().map(|it| format!(", without {it}, which has departed"));
+        let late = names(&missing.late).into_iter().map(|it| format!(", without {it}, which is late"));
+        departed.chain(late).collect()
+    }
+
     /// A round, as an application sees it.
     pub(super) fn round(&self, head: &Head) -> String {
         match head.origin {
+            None if head.sealed.is_some() => {
+                let seal = head.sealed.as_ref();
+                let count = seal.map_or(0, |seal| seal.census.count);
+                let missing = seal.map_or(String::new(), |seal| self.missing(&seal.missing));
+                format!("reduce {}, of {}{missing}", head.id.round.0, many(count as usize, "member"))
+            }
             Some(origin) => format!("round {}, broadcast by {}", head.id.round.0, self.name(origin.member)),
             None => format!("round {}", head.id.round.0),
         }
@@ -234,11 +267,33 @@ impl Words<'_> {
             Timer::Member(owner, member::Timer::Redial(of)) => format!("redial {}", link(owner, of)),
             Timer::Member(owner, member::Timer::RedialRoot(_)) => format!("redial-root {owner}"),
             Timer::Member(_, member::Timer::Submission(from, _)) => format!("submission {}", self.name(from)),
+            Timer::Beside(owner, direct::Timer::Missing(member)) => {
+                format!("missing {owner}=>{}", self.name(member))
+            }
+            Timer::Beside(owner, direct::Timer::Redial(member)) => {
+                format!("redial {owner}=>{}", self.name(member))
+            }
             Timer::Member(_, member::Timer::RoundDeadline(_, round)) => {
                 format!("deadline of round {}", round.0)
             }
         }
     }
+}
+
+/// What goes past the tree.
+pub(super) fn past_the_tree(item: &Item) -> String {
+    match item {
+        Item::Parcel(parcel) => shuffles::in_words(&parcel.what),
+        Item::Part(part) => {
+            let last = if part.last { ", the last" } else { "" };
+            format!("message {}, piece {}{last}", part.piece.nth + 1, part.piece.index)
+        }
+    }
+}
+
+/// How far a receiver is.
+pub(super) fn has(have: Have) -> String {
+    format!("I have {} of you, and took {}", have.next.0, have.taken.0)
 }
 
 /// From where on a child needs rounds.

@@ -35,7 +35,7 @@ fn edge(member: MemberId, serial: u32) -> Edge {
 }
 
 fn piece(sequence: u32, index: u32) -> Piece {
-    Piece { sender: 0, sequence: Sequence(sequence), index, with: Vec::new() }
+    Piece { sender: 0, sequence: Sequence(sequence), index, with: Vec::new(), roll: None }
 }
 
 fn head(term: u32) -> Head {

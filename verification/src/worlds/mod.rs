@@ -11,6 +11,7 @@ pub(crate) mod job;
 pub(crate) mod lease;
 pub(crate) mod member;
 pub(crate) mod messages;
+mod pipes;
 pub(crate) mod restart;
 pub(crate) mod shuffle;
 pub(crate) mod store;

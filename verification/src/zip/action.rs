@@ -3,11 +3,11 @@
 use std::fmt;
 
 use cirrus_core::channel::ToController;
-use cirrus_core::controller;
 use cirrus_core::ids::{LinkId, MemberId};
 use cirrus_core::member::{self, Phase};
+use cirrus_core::{controller, direct};
 
-use super::{Address, End, Mesh, Setup, Timer, Wire};
+use super::{Address, End, Mesh, Pair, Setup, Timer, Wire};
 
 /// What may go wrong, each with a budget; and choices that are no faults but need a bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -38,11 +38,20 @@ pub enum Fault {
     Hurry,
     /// The controller dies and is started again.
     Restart,
+    /// A connection past the tree breaks.
+    BreakPipe,
+    /// A member is cut off from the controller, and declared dead at once.
+    Fence,
+    /// Something comes twice past the tree.
+    Repeat,
+    /// Something overtakes past the tree what was before it.
+    Overtake,
 }
 
 impl Fault {
-    /// All of them.
-    pub const ALL: [Self; 13] = [
+    /// All that strike in large channels: what follows a fence comes of other faults there, and no connection that keeps
+    /// what it promises repeats anything or lets it overtake.
+    pub const ALL: [Self; 14] = [
         Self::Crash,
         Self::Break,
         Self::Block,
@@ -56,6 +65,7 @@ impl Fault {
         Self::Reshape,
         Self::Hurry,
         Self::Restart,
+        Self::BreakPipe,
     ];
 
     /// In words.
@@ -75,6 +85,10 @@ impl Fault {
             Self::Reshape => "change of fan-out",
             Self::Hurry => "early deadline",
             Self::Restart => "restart of the controller",
+            Self::BreakPipe => "break past the tree",
+            Self::Fence => "wrong verdict while cut off",
+            Self::Repeat => "repeat",
+            Self::Overtake => "overtaking",
         }
     }
 }
@@ -106,6 +120,18 @@ pub enum Action {
     Fire(Timer),
     /// An application sends.
     Send(Address),
+    /// What runs beside a member hears what the channel says.
+    Notice(Address),
+    /// A call past the tree arrives, or finds nobody.
+    ConnectPipe(Pair),
+    /// The called one takes the next thing, or notices that the connection is gone.
+    PipeUp(Pair),
+    /// The caller takes the next word, or notices that the connection is gone.
+    PipeDown(Pair),
+    /// A slow application takes something.
+    Take(Address),
+    /// An application calls what runs beside its member.
+    Call(Address),
     /// A new process joins.
     Join,
     /// An application leaves.
@@ -128,6 +154,14 @@ pub enum Action {
     BreakDirect(Address),
     /// A fault: a timer fires that would not have fired yet.
     Hasten(Timer),
+    /// A fault: a connection past the tree breaks; what was under way is lost, or still arrives.
+    BreakPipe(Pair, bool),
+    /// A fault: a member is cut off from the controller, which declares it dead.
+    Fence(Address),
+    /// A fault: the next thing on a connection past the tree comes once more, at the end.
+    Repeat(Pair),
+    /// A fault: the last thing on a connection past the tree comes first.
+    Overtake(Pair),
 }
 
 impl fmt::Display for Action {
@@ -148,7 +182,11 @@ impl Action {
             Self::BreakDirect(_) => Some(Fault::BreakDirect),
             Self::Hasten(Timer::Controller(_)) => Some(Fault::Suspect),
             Self::Hasten(Timer::Member(_, member::Timer::RoundDeadline(..))) => Some(Fault::Hurry),
-            Self::Hasten(Timer::Member(..)) => Some(Fault::Impatient),
+            Self::Hasten(Timer::Member(..) | Timer::Beside(..)) => Some(Fault::Impatient),
+            Self::BreakPipe(..) => Some(Fault::BreakPipe),
+            Self::Fence(_) => Some(Fault::Fence),
+            Self::Repeat(_) => Some(Fault::Repeat),
+            Self::Overtake(_) => Some(Fault::Overtake),
             Self::Join => Some(Fault::Join),
             Self::Leave(_) => Some(Fault::Leave),
             Self::Expire(_) => Some(Fault::Expire),
@@ -165,7 +203,13 @@ impl Action {
             | Self::Recontact(_)
             | Self::Lapse
             | Self::Fire(_)
-            | Self::Send(_) => None,
+            | Self::Send(_)
+            | Self::Notice(_)
+            | Self::ConnectPipe(_)
+            | Self::PipeUp(_)
+            | Self::PipeDown(_)
+            | Self::Take(_)
+            | Self::Call(_) => None,
         }
     }
 
@@ -185,6 +229,12 @@ impl Action {
             Self::Lapse => "lapse",
             Self::Fire(_) => "timer",
             Self::Send(_) => "send",
+            Self::Notice(_) => "notice",
+            Self::ConnectPipe(_) => "connect past the tree",
+            Self::PipeUp(_) => "up past the tree",
+            Self::PipeDown(_) => "down past the tree",
+            Self::Take(_) => "take",
+            Self::Call(_) => "call",
             _ => self.fault().map_or("", Fault::name),
         }
     }
@@ -226,6 +276,28 @@ impl Mesh {
             .chain(roots.map(|(address, _)| Action::ConnectRoot(address)))
     }
 
+    /// What arrives over the tree, and on senders' connections to the root.
+    pub(super) fn on_tree(&self) -> impl Iterator<Item = Action> {
+        let wires = self.wires.iter().flat_map(|(link, wire)| {
+            let up = wire.reaches_parent().then_some(Action::Up(*link));
+            up.into_iter().chain(wire.reaches_child().then_some(Action::Down(*link)))
+        });
+        wires.chain(self.on_direct())
+    }
+
+    /// What arrives on senders' connections to the root.
+    fn on_direct(&self) -> impl Iterator<Item = Action> {
+        let live = (0..).zip(&self.processes).filter(|(_, process)| process.listens());
+        live.filter_map(|(address, process)| Some((address, process.direct.as_ref()?))).flat_map(
+            |(address, direct)| {
+                let up = (!direct.up.is_empty() && !direct.shut).then_some(Action::DirectUp(address));
+                let down = !direct.down.is_empty() || direct.shut;
+                let down = (down && !direct.dialling).then_some(Action::DirectDown(address));
+                up.into_iter().chain(down)
+            },
+        )
+    }
+
     /// Everything that happens by itself, in the order of a fair schedule.
     pub fn by_itself(&self, setup: &Setup, actions: &mut Vec<Action>) {
         actions.extend(self.on_control());
@@ -245,6 +317,7 @@ impl Mesh {
             }
             actions.extend(process.control.cut.then_some(Action::Recontact(address)));
         }
+        self.past_the_tree(setup, actions);
         // Timers that would not fire if those whom they wait for lived.
         let root = self.controller.tree.root().filter(|root| {
             let suspected = self.controller.record(*root).is_some_and(|record| record.probe.is_some());
@@ -254,8 +327,10 @@ impl Mesh {
         for timer in &self.timers {
             match timer {
                 Timer::Controller(_) if self.is_due(*timer) => actions.push(Action::Fire(*timer)),
-                Timer::Member(..) if self.is_due(*timer) => late.push(Action::Fire(*timer)),
-                Timer::Controller(_) | Timer::Member(..) => {}
+                Timer::Member(..) | Timer::Beside(..) if self.is_due(*timer) => {
+                    late.push(Action::Fire(*timer));
+                }
+                Timer::Controller(_) | Timer::Member(..) | Timer::Beside(..) => {}
             }
         }
         actions.extend(root.map(|_| Action::Lapse));
@@ -314,6 +389,7 @@ impl Mesh {
                 let mut living = self.processes.iter().filter(|process| process.listens());
                 living.all(|process| process.machine.id.is_none_or(called))
             }
+            Timer::Beside(_, timer) => self.is_line_due(timer),
             Timer::Member(address, timer) => {
                 let Some(process) = self.live(address) else { return false };
                 match timer {
@@ -356,7 +432,8 @@ impl Mesh {
             let mortal = setup.mortal.is_empty() || setup.mortal.contains(&address);
             if self.may(Fault::Crash) && mortal {
                 let busy = !process.control.up.is_empty()
-                    || self.wires.values().any(|wire| wire.under_way_from(address));
+                    || self.wires.values().any(|wire| wire.under_way_from(address))
+                    || self.pipes.iter().any(|(pair, pipe)| pipe.under_way_from(*pair, address));
                 actions.push(Action::Crash(address, false));
                 actions.extend(busy.then_some(Action::Crash(address, true)));
             }
@@ -364,7 +441,10 @@ impl Mesh {
             actions.extend(control.then_some(Action::BreakControl(address)));
             let direct = process.direct.as_ref().is_some_and(|direct| !direct.dialling && !direct.shut);
             actions.extend((self.may(Fault::BreakDirect) && direct).then_some(Action::BreakDirect(address)));
-            let seated = process.machine.phase == Phase::Seated;
+            let member = process.machine.id.is_some_and(|member| self.controller.tree.contains(member));
+            let fence = self.may(Fault::Fence) && mortal && member;
+            actions.extend(fence.then_some(Action::Fence(address)));
+            let seated = process.phase() == Phase::Seated && (setup.beside.is_none() || mortal);
             let known = process.machine.id.and_then(|member| self.controller.record(member));
             let fresh = self.may(Fault::Expire) && known.is_some_and(|record| !record.expiring);
             actions.extend(fresh.then_some(Action::Expire(address)));
@@ -392,11 +472,16 @@ impl Mesh {
                 Timer::Member(address, member::Timer::RoundDeadline(..)) => {
                     self.may(Fault::Hurry) && self.live(*address).is_some()
                 }
+                Timer::Beside(address, direct::Timer::Missing(_)) => {
+                    self.may(Fault::Impatient) && self.live(*address).is_some()
+                }
                 Timer::Controller(controller::Timer::Reshape)
+                | Timer::Beside(_, direct::Timer::Redial(_))
                 | Timer::Member(_, member::Timer::Redial(_) | member::Timer::RedialRoot(_)) => false,
             };
             actions.extend((may && !self.is_due(*timer)).then_some(Action::Hasten(*timer)));
         }
+        self.wrong_past_the_tree(&mut actions);
         actions.extend(self.may(Fault::Join).then_some(Action::Join));
         actions.extend(self.may(Fault::Reshape).then_some(Action::Reshape));
         actions.extend(self.may(Fault::Restart).then_some(Action::Restart));

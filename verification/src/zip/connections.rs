@@ -8,11 +8,16 @@ use cirrus_core::ids::{LinkId, MemberId, Term};
 use cirrus_core::member;
 
 use super::run::Run;
-use super::{Action, Address, Direct, End, Piece, Wire};
+use super::{Action, Address, Direct, End, Piece, Timer, Wire};
 
 impl Run<'_, '_> {
-    /// Closes all connections of a process.
+    /// Closes all connections of a process, and forgets its timers.
     pub(super) fn close_all(&mut self, address: Address, kept: bool) {
+        self.mesh.timers.retain(|timer| match timer {
+            Timer::Controller(_) => true,
+            Timer::Member(of, _) | Timer::Beside(of, _) => *of != address,
+        });
+        self.hang_pipes(address, kept);
         let links: Vec<LinkId> = self.mesh.wires.keys().copied().collect();
         for link in links {
             let Some(wire) = self.wire(link) else { continue };

@@ -4,6 +4,7 @@
 //!   controller  <--- control: one FIFO each way ---> process
 //!   process     <--- wire: one for each link ------> process      the tree
 //!   process     <--- direct: to the root ----------> process      senders
+//!   process     <--- pipe: one for each direction --> process      what runs beside the member, past the tree
 //! ```
 //!
 //! As in a [`Cluster`](crate::cluster::Cluster), no decision is taken here: [`Mesh::enabled`] lists what can happen,
@@ -11,6 +12,7 @@
 //! tells both ends so after they have read it. A crash closes all of a process's connections.
 
 mod action;
+pub mod beside;
 mod connections;
 pub mod rules;
 mod run;
@@ -19,8 +21,9 @@ mod system;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use cirrus_core::channel::{Frame, Head, Submit, ToController, ToMember};
+use cirrus_core::channel::{Frame, Head, Roll, Submit, ToController, ToMember};
 use cirrus_core::controller::{self, Channel};
+use cirrus_core::direct;
 use cirrus_core::ids::{ControllerEpoch, FanOut, LinkId, MemberId, Round, Sequence, Term};
 use cirrus_core::member::{self, Member, Outcome, Reduction};
 use cirrus_core::rule::RuleName;
@@ -28,6 +31,7 @@ use cirrus_core::rule::RuleName;
 use crate::tally::{Broken, Tally};
 
 pub use action::{Action, Fault};
+pub use beside::{Beside, Pair, Pipe, Plan};
 pub use rules::{Check, RULES, Rule};
 pub use system::Zip;
 pub(crate) use system::short;
@@ -46,6 +50,8 @@ pub struct Piece {
     pub index: u32,
     /// What else is in it, in this order: whose, and of which of its calls.
     pub with: Vec<(Address, Sequence)>,
+    /// What it is about where shuffles broadcast rosters.
+    pub roll: Option<Arc<Roll<Address>>>,
 }
 
 /// The machines' configurations, and what happens.
@@ -63,6 +69,8 @@ pub struct Setup {
     pub wanted: u32,
     /// Which processes send, and how many pieces each time.
     pub sends: Vec<(Address, u32)>,
+    /// What runs beside the members.
+    pub beside: Option<Plan>,
     /// In a large channel of reduces: what everybody gives.
     pub everybody: Option<Everybody>,
     /// How often each fault may happen.
@@ -73,6 +81,12 @@ pub struct Setup {
     pub prompt_control: bool,
     /// Connections are made at once.
     pub prompt_links: bool,
+    /// What goes over the tree arrives at once.
+    pub prompt_tree: bool,
+    /// What runs beside a member hears at once what the channel says.
+    pub prompt_notices: bool,
+    /// Direct connections past the tree are made at once.
+    pub prompt_pipes: bool,
 }
 
 /// What every member that is counted gives to the reduces of a channel.
@@ -162,6 +176,8 @@ pub struct Process {
     pub outcomes: Vec<(Sequence, Outcome)>,
     /// What became of its reduces.
     pub reduced: Vec<(Round, Reduction)>,
+    /// What runs beside its machine.
+    pub beside: Option<Beside>,
 }
 
 /// Every timer there is.
@@ -171,6 +187,8 @@ pub enum Timer {
     Controller(controller::Timer),
     /// A member's.
     Member(Address, member::Timer),
+    /// That of what runs beside a member.
+    Beside(Address, direct::Timer),
 }
 
 /// A whole channel.
@@ -184,6 +202,8 @@ pub struct Mesh {
     pub seats: Arc<BTreeMap<MemberId, Address>>,
     /// The connections of the tree.
     pub wires: BTreeMap<LinkId, Arc<Wire>>,
+    /// Connections past the tree.
+    pub pipes: BTreeMap<Pair, Arc<Pipe>>,
     /// Who cannot reach each other without a relay: the lower address first.
     pub blocked: BTreeSet<(Address, Address)>,
     /// Members that live and were declared dead by a controller which has forgotten it. They bind nobody, but when all is
@@ -222,6 +242,7 @@ impl Mesh {
             processes: Vec::new(),
             seats: Arc::default(),
             wires: BTreeMap::new(),
+            pipes: BTreeMap::new(),
             blocked: BTreeSet::new(),
             forgotten: Arc::default(),
             timers: BTreeSet::new(),
@@ -274,6 +295,12 @@ impl Mesh {
 }
 
 impl Piece {
+    /// The only piece of a roster.
+    #[must_use]
+    pub fn of_roll(sender: Address, sequence: u32, roll: Arc<Roll<Address>>) -> Self {
+        Self { sender, sequence: Sequence(sequence), index: 0, with: Vec::new(), roll: Some(roll) }
+    }
+
     /// Whose values are in it, and of which calls.
     pub fn values(&self) -> impl Iterator<Item = (Address, Sequence)> {
         std::iter::once((self.sender, self.sequence)).chain(self.with.iter().copied())

@@ -1,6 +1,9 @@
 //! What only a whole channel shows: T5 between two ends, B1, B2 and M2 between members.
 
+mod barrier;
+pub mod messages;
 mod reduce;
+pub mod shuffle;
 #[cfg(test)]
 mod tests;
 
@@ -8,11 +11,12 @@ use std::collections::BTreeMap;
 
 use cirrus_core::channel::{Head, Origin};
 use cirrus_core::ids::{MemberId, Round};
-use cirrus_core::member::Outcome;
+use cirrus_core::member::{Outcome, Phase};
 use cirrus_core::rule::{RuleName, Verdict};
 
-use super::{End, Mesh, Piece, Process, Setup};
+use super::{Beside, End, Mesh, Piece, Process, Setup};
 
+pub use barrier::PASSED;
 pub use reduce::{CALLED, COMBINED_ONCE, COMPLETE, NAMED, ORDERED, QUORUM, STRICT, TOLD};
 
 /// When a rule is asked, and what it says.
@@ -81,18 +85,33 @@ pub const RULES: &[Rule] = &[
     AGREED,
     NO_GHOSTS,
     FENCED_KNOWS,
+    PASSED,
+    shuffle::EXACT,
+    shuffle::SAME_ROUND,
+    shuffle::WHOLE,
+    shuffle::TAKEN,
+    shuffle::NAMED_GONE,
+    shuffle::ENDS,
+    messages::EXACT,
+    messages::DELIVERED,
+    messages::GONE,
+    messages::ENDS,
 ];
 
-fn exact(setup: &Setup, _: &Mesh, _: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
+fn exact(setup: &Setup, mesh: &Mesh, _: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
     let Some(pieces) = pieces.filter(|_| head.sealed.is_none()) else { return Verdict::Idle };
     let Some(origin) = head.origin else { return Verdict::Broken("a round without a sender has bytes") };
     let Some(sender) = pieces.first().map(|piece| piece.sender) else {
         return Verdict::Broken("a round that is whole has no bytes");
     };
     let place = (origin.sequence.0 as usize).wrapping_sub(1);
+    if let Some(shuffles) = mesh.of(origin.member).and_then(|it| it.beside.as_ref()?.shuffles()) {
+        let same = pieces.len() == 1 && pieces[0].roll.as_ref() == shuffles.convened.get(place);
+        return Verdict::from_bool(same, "another roster was delivered than was sent");
+    }
     let planned = setup.sends.iter().filter(|(address, _)| *address == sender).nth(place);
     let Some((_, count)) = planned else { return Verdict::Broken("nobody sent that") };
-    let piece = |index| Piece { sender, sequence: origin.sequence, index, with: Vec::new() };
+    let piece = |index| Piece { sender, sequence: origin.sequence, index, with: Vec::new(), roll: None };
     let sent = (0..*count).map(piece);
     Verdict::from_bool(sent.eq(pieces.iter().cloned()), "other bytes were delivered than were sent")
 }
@@ -240,7 +259,8 @@ fn fenced_knows(_: &Setup, mesh: &Mesh) -> Verdict {
         let Some(process) = mesh.processes.get(*address as usize).filter(|process| process.alive) else {
             continue;
         };
-        if process.listens() {
+        let beside = process.beside.as_ref().map(Beside::phase);
+        if process.listens() || beside.is_some_and(|phase| !matches!(phase, Phase::Ended(_))) {
             return Verdict::Broken("one who was declared dead, or left, goes on");
         }
         verdict = Verdict::Holds;

@@ -8,8 +8,10 @@ use cirrus_core::controller::{self, Channel};
 use cirrus_core::ids::{CallId, ControllerEpoch, FanOut, LinkId, MemberId, Sequence};
 use cirrus_core::member::{self, Kind, Member};
 use cirrus_core::rule::{RuleName, Ruled, Step};
+use cirrus_core::{messages, shuffle};
 
-use super::{Action, Address, Check, Mesh, Piece, Process, RULES, Setup, Timer, Watch, Wire};
+use super::beside::{self, News};
+use super::{Action, Address, Check, Mesh, Piece, Plan, Process, RULES, Setup, Timer, Watch, Wire};
 use crate::tally::Part;
 
 type MemberEvent = member::Event<Address, Piece>;
@@ -17,16 +19,20 @@ type MemberEffect = member::Effect<Address, Piece>;
 
 /// An event on its way to a machine.
 #[derive(Clone, Debug)]
-enum Inner {
+pub(super) enum Inner {
     Controller(controller::Event<Address>),
     Member(Address, MemberEvent),
+    Shuffle(Address, shuffle::Event<Address, beside::shuffles::Piece>),
+    Messages(Address, messages::Event<Address, beside::messages::Piece>),
+    /// An application that shuffles may go on.
+    Application(Address),
 }
 
 pub(super) struct Run<'a, 'w> {
     pub(super) mesh: &'a mut Mesh,
-    setup: &'a Setup,
-    watch: &'a mut Watch<'w>,
-    todo: VecDeque<Inner>,
+    pub(super) setup: &'a Setup,
+    pub(super) watch: &'a mut Watch<'w>,
+    pub(super) todo: VecDeque<Inner>,
 }
 
 impl Mesh {
@@ -42,7 +48,7 @@ impl Mesh {
 }
 
 /// One step of a machine, and what its rules say about it.
-fn step<M: Ruled>(
+pub(super) fn step<M: Ruled>(
     part: Part,
     machine: &mut Arc<M>,
     config: &M::Config,
@@ -94,6 +100,9 @@ impl Run<'_, '_> {
             match inner {
                 Inner::Controller(event) => self.controller(event),
                 Inner::Member(address, event) => self.member(address, event),
+                Inner::Shuffle(address, event) => _ = self.shuffle(address, event),
+                Inner::Messages(address, event) => _ = self.talk(address, event),
+                Inner::Application(address) => self.send_on(address),
             }
         }
     }
@@ -101,7 +110,11 @@ impl Run<'_, '_> {
     /// What this world does not leave for later.
     fn prompt(&self) -> Option<Action> {
         let control = self.setup.prompt_control.then(|| self.mesh.on_control().next()).flatten();
-        control.or_else(|| self.setup.prompt_links.then(|| self.mesh.on_calls().next()).flatten())
+        let links = || self.setup.prompt_links.then(|| self.mesh.on_calls().next()).flatten();
+        let tree = || self.setup.prompt_tree.then(|| self.mesh.on_tree().next()).flatten();
+        let notices = || self.setup.prompt_notices.then(|| self.mesh.notices().next()).flatten();
+        let pipes = || self.setup.prompt_pipes.then(|| self.mesh.pipe_calls().next()).flatten();
+        control.or_else(links).or_else(tree).or_else(notices).or_else(pipes)
     }
 
     pub(super) fn process(&mut self, address: Address) -> Option<&mut Process> {
@@ -147,6 +160,7 @@ impl Run<'_, '_> {
                     process.control.cut = false;
                 }
                 self.to(address, member::Event::ControllerUp);
+                self.for_beside(address, News::ControllerUp);
             }
             Action::Lapse => {
                 if let Some(root) = self.mesh.controller.tree.root() {
@@ -156,7 +170,9 @@ impl Run<'_, '_> {
             Action::Fire(timer) | Action::Hasten(timer) => self.fire(timer),
             Action::Send(address) => self.send(address),
             Action::Join => self.join(),
+            Action::Leave(address) if self.setup.beside.is_some() => self.for_beside(address, News::Leave),
             Action::Leave(address) => self.to(address, member::Event::Leave),
+            Action::Fence(address) => self.fence(address),
             Action::Expire(address) => {
                 if let Some(member) = self.mesh.live(address).and_then(|process| process.machine.id) {
                     self.todo.push_back(Inner::Controller(controller::Event::Expiring(member)));
@@ -182,6 +198,7 @@ impl Run<'_, '_> {
                 self.sent(Action::Recontact(address));
             }
             Action::BreakDirect(address) => self.shut_direct(address, true),
+            other => self.past_the_tree(other),
         }
     }
 
@@ -201,8 +218,10 @@ impl Run<'_, '_> {
         let word = self.process(address).and_then(|process| process.control.down.pop_front());
         let Some(word) = word else { return };
         let joins = matches!(word, ToMember::Welcome(_));
+        self.for_beside(address, News::Word(word.clone()));
         self.to(address, member::Event::Controller(word));
-        if joins {
+        // A shuffle says itself how many rosters it can take.
+        if joins && !matches!(self.setup.beside, Some(Plan::Shuffles(_))) {
             self.to(address, member::Event::Receive(self.setup.wanted));
         }
     }
@@ -222,6 +241,7 @@ impl Run<'_, '_> {
                 self.todo.push_back(Inner::Controller(controller::Event::Timer(timer)));
             }
             Timer::Member(address, timer) => self.to(address, member::Event::Timer(timer)),
+            Timer::Beside(address, timer) => self.for_beside(address, News::Timer(timer)),
         }
     }
 
@@ -236,7 +256,7 @@ impl Run<'_, '_> {
         };
         let Some(pieces) = planned else { return };
         let sequence = Sequence(u32::try_from(called + 1).unwrap_or(u32::MAX));
-        let piece = |index| Piece { sender: address, sequence, index, with: Vec::new() };
+        let piece = |index| Piece { sender: address, sequence, index, with: Vec::new(), roll: None };
         let pieces = (0..*pieces).map(piece).collect();
         self.to(
             address,
@@ -249,17 +269,20 @@ impl Run<'_, '_> {
 
     fn join(&mut self) {
         let address = Address::try_from(self.mesh.processes.len()).unwrap_or(Address::MAX);
+        let role = self.setup.beside.as_ref().map_or(Role::Both, |plan| plan.role(address));
         self.mesh.processes.push(Arc::new(Process {
-            machine: Arc::new(Member::new(address)),
+            machine: Arc::new(Member::with_role(address, role)),
             alive: true,
             control: super::Control::default(),
             direct: None,
             delivered: Vec::new(),
             outcomes: Vec::new(),
             reduced: Vec::new(),
+            beside: self.setup.beside.as_ref().map(Plan::begin),
         }));
         let call = CallId(address.into());
-        self.todo.push_back(Inner::Controller(controller::Event::Join { call, address, role: Role::Both }));
+        self.todo.push_back(Inner::Controller(controller::Event::Join { call, address, role }));
+        self.take_plenty(address);
     }
 
     /// The controller begins its next life. Whoever was connected must call again; who was not welcomed yet has no id
@@ -297,7 +320,20 @@ impl Run<'_, '_> {
             process.control.down.clear();
         }
         self.close_all(address, kept);
-        self.mesh.timers.retain(|timer| !matches!(timer, Timer::Member(owner, _) if *owner == address));
+    }
+
+    /// The controller probes one that does not hear it, and gives up.
+    fn fence(&mut self, address: Address) {
+        let Some(process) = self.process(address) else { return };
+        process.control = super::Control { cut: true, ..super::Control::default() };
+        let Some(member) = process.machine.id else { return };
+        self.sent(Action::Recontact(address));
+        self.controller(controller::Event::Suspected(member));
+        if let Some(probe) = self.mesh.controller.record(member).and_then(|record| record.probe) {
+            let timer = controller::Timer::Probe(member, probe);
+            self.mesh.timers.remove(&Timer::Controller(timer));
+            self.controller(controller::Event::Timer(timer));
+        }
     }
 
     fn controller(&mut self, event: controller::Event<Address>) {
@@ -335,7 +371,7 @@ impl Run<'_, '_> {
         }
     }
 
-    fn set(&mut self, timer: Timer, after: cirrus_core::ids::Millis) {
+    pub(super) fn set(&mut self, timer: Timer, after: cirrus_core::ids::Millis) {
         self.mesh.timers.insert(timer);
         self.watch.set.push((timer, after));
     }
@@ -389,6 +425,7 @@ impl Run<'_, '_> {
             }
             member::Effect::Deliver { head, pieces } => self.deliver(address, head, pieces),
             member::Effect::Sent { sequence, outcome } => {
+                self.convened(address);
                 if let Some(process) = self.process(address) {
                     process.outcomes.push((sequence, outcome));
                 }
@@ -403,9 +440,9 @@ impl Run<'_, '_> {
                 }
             }
             member::Effect::Refused(_) => {}
-            member::Effect::Ended(_) => {
+            member::Effect::Ended(end) => {
+                self.over(address, end);
                 self.close_all(address, true);
-                self.mesh.timers.retain(|timer| !matches!(timer, Timer::Member(of, _) if *of == address));
             }
             member::Effect::SetTimer { timer, after } => self.set(Timer::Member(address, timer), after),
             member::Effect::ClearTimer(timer) => {
@@ -414,7 +451,7 @@ impl Run<'_, '_> {
         }
     }
 
-    fn tell_controller(&mut self, address: Address, message: ToController<Address>) {
+    pub(super) fn tell_controller(&mut self, address: Address, message: ToController<Address>) {
         if let Some(process) = self.process(address)
             && !process.control.cut
         {
@@ -434,7 +471,10 @@ impl Run<'_, '_> {
             }
         }
         if let Some(process) = self.process(address) {
-            process.delivered.push((head, pieces.is_some()));
+            process.delivered.push((head.clone(), pieces.is_some()));
+        }
+        if let Some(piece) = pieces.iter().flatten().next() {
+            self.roster(address, head.id, head.cut, piece);
         }
     }
 }

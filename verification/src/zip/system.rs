@@ -1,6 +1,6 @@
 //! A channel as something that can be explored.
 
-use super::{Action, Check, Fault, Mesh, RULES, Setup, Watch};
+use super::{Action, Check, Fault, Mesh, Plan, RULES, Setup, Watch};
 use crate::system::{self, End, System, Witness};
 use crate::tally::{Broken, Part, Tally};
 
@@ -41,7 +41,8 @@ impl System for Zip {
 
     fn initial(&self, tally: &mut Tally) -> Mesh {
         let mut watch = Watch { tally: Some(tally), ..Watch::default() };
-        let calm = Setup { sends: Vec::new(), ..self.setup.clone() };
+        let beside = self.setup.beside.as_ref().map(Plan::silent);
+        let calm = Setup { sends: Vec::new(), beside, ..self.setup.clone() };
         let mut mesh = Mesh::new(&calm, &mut watch);
         if self.warm {
             let mut actions = Vec::new();
@@ -104,7 +105,10 @@ impl System for Zip {
         let setup = &self.setup;
         let (members, fan_out, sends) = (setup.members, setup.fan_out.0, setup.sends.len());
         let faults = system::in_words(&setup.faults, Fault::name);
-        format!("{members} members, fan-out {fan_out}, {sends} broadcasts; {faults}")
+        match &setup.beside {
+            Some(plan) => format!("{members} members, {}; {faults}", plan.bounds()),
+            None => format!("{members} members, fan-out {fan_out}, {sends} broadcasts; {faults}"),
+        }
     }
 }
 
@@ -132,6 +136,8 @@ impl Mesh {
                 .wires
                 .get(link)
                 .map(|wire| format!("{} to {}: {:?}", wire.parent, wire.child, wire.down.front())),
+            Action::PipeUp(pair) => self.pipes.get(pair).map(|pipe| format!("{:?}", pipe.up.front())),
+            Action::PipeDown(pair) => self.pipes.get(pair).map(|pipe| format!("{:?}", pipe.down.front())),
             _ => None,
         };
         match what {

@@ -20,6 +20,9 @@
 //! ([`Seal`](crate::channel::Seal)), so that it is the same for all who see it. The k-th value of a member is for the k-th
 //! round that it is in, whatever becomes of others; a value for a round that is over already is answered as late.
 //!
+//! A *barrier* is a reduce of one empty piece: nobody has the answer before all who are in the round, and stay, have
+//! called (R2). A *gather* is one whose operator appends, in the order of a walk through the tree (R3).
+//!
 //! Who sent something up and then lost a child, got another one or has another parent says so (`Spoiled`), and the root
 //! begins the round again as the next *attempt*. Values of an earlier attempt are never mixed with later ones, and a
 //! member's own value is lent to it until the round is sealed.

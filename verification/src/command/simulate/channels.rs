@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use cirrus_core::bug::Bugs;
-use cirrus_verification::simulator::channel::{self, Asked, CANNOT_ARISE, Failed, Report, shrink};
-use cirrus_verification::tally::Part;
+use cirrus_verification::simulator::channel::{
+    self, Asked, CANNOT_ARISE, Failed, OF_CHANNELS, Report, shrink,
+};
 use cirrus_verification::zip::Fault;
 
 use crate::command::print_rules_of;
@@ -48,18 +49,21 @@ fn print_campaign(all: &Report, first: u64, seeds: u64, took: f64) {
     for fault in Fault::ALL {
         println!("{:<46} {:>12}", fault.name(), all.faults.get(&fault).copied().unwrap_or(0));
     }
-    print_rules_of(&all.tally, &[Part::Controller, Part::Member, Part::Mesh]);
+    print_rules_of(&all.tally, OF_CHANNELS);
     for (rule, why) in CANNOT_ARISE {
         println!("not asked of a campaign: '{}', {why}", rule.name);
     }
     let (controller, whole) = all.controller;
     println!(
-        "\nseeds {first} to {}, {} members, {} broadcasts, {} values for reduces, {} faults, {} times quiet; healing took at most {} per mille \
+        "\nseeds {first} to {}, {} members, {} broadcasts, {} values for reduces, {} calls for shuffles, {} for \
+         messages, {} faults, {} times quiet; healing took at most {} per mille \
          of the time that it may take, and {} of the events",
         first.saturating_add(seeds.max(1) - 1),
         all.members,
         all.broadcasts,
         all.reduces,
+        all.shuffles,
+        all.messages,
         all.faults.values().sum::<u64>(),
         all.quiet,
         all.healing.0,

@@ -13,7 +13,7 @@ use super::{Asked, Failed, Incident, Report, strike};
 use crate::digest::{self, Digest};
 use crate::simulator::Random;
 use crate::tally::{Broken, Part};
-use crate::zip::{Action, Address, Mesh, Process, Timer, Watch};
+use crate::zip::{self, Action, Address, Mesh, Process, Setup, Timer, Watch};
 
 /// How many events before the end are shown when something breaks.
 const SHOWN: usize = 60;
@@ -91,8 +91,11 @@ impl Episode {
         }
         if !self.plan.cold {
             let sends = std::mem::take(&mut self.plan.setup.sends); // Nobody sends yet.
+            let silent = self.plan.setup.beside.as_ref().map(zip::Plan::silent);
+            let beside = std::mem::replace(&mut self.plan.setup.beside, silent);
             self.until_quiet()?;
             self.plan.setup.sends = sends;
+            self.plan.setup.beside = beside;
         }
         self.safety()?;
         self.heal()?;
@@ -110,6 +113,7 @@ impl Episode {
         }
         self.faults = true;
         self.reduce_until(Round(u64::MAX));
+        self.begin_calls();
         let end = self.report.events + self.steps;
         let members = self.plan.members as usize;
         while self.mesh.processes.len() < members || self.open > 0 && self.report.events < end {
@@ -132,6 +136,7 @@ impl Episode {
             process.is_some_and(|process| *count <= process.called())
         });
         self.catch_up();
+        self.end_calls();
         let bound = self.bound();
         self.bound = Some(bound);
         self.until_quiet()?;
@@ -146,6 +151,10 @@ impl Episode {
         let members: Vec<Address> = self.mesh.staying().map(|(_, it)| it.machine.address).collect();
         if self.plan.setup.everybody.is_some() {
             return self.prove_reduce();
+        }
+        self.prove_beside()?;
+        if matches!(self.plan.setup.beside, Some(zip::Plan::Shuffles(_))) {
+            return Ok(()); // There nobody broadcasts.
         }
         let mut random = Random::new(self.plan.luck);
         let Some(address) = random.pick(&members).copied() else { return Ok(()) };
@@ -162,7 +171,7 @@ impl Episode {
     /// way may have to go down the tree and its reports up, by roots that change as often as members die, and the
     /// boundary between two fan-outs may have to pass all members.
     pub(super) fn bound(&self) -> Bound {
-        let Plan { setup, latency, recontact, lease, .. } = &self.plan;
+        let Plan { setup, latency, recontact, lease, think, .. } = &self.plan;
         let tree = &self.mesh.controller.tree;
         // A controller that was restarted does not know them yet.
         let living = self.mesh.processes.iter().filter(|process| process.listens()).count() as u64;
@@ -181,8 +190,20 @@ impl Episode {
             + 2 * micros(setup.controller.recovery);
         // Each of the first members may still be a wave through all.
         let joins = if self.plan.cold { u64::from(self.plan.members) * members * 3 } else { 0 };
-        let events =
-            joins + 20_000 + members * (100 + 20 * rounds + 8 * depth) + dead * (members + 200) + moves * 60;
+        let (time, events) = match &setup.beside {
+            None => (time, 0),
+            Some(plan) => {
+                let limits = plan.limits();
+                let missed = micros(limits.missing) + micros(limits.redial) + verdict;
+                (time + (dead + 4) * 2 * (missed + think * 4 + 20 * latency.1), members * members * 200)
+            }
+        };
+        let events = events
+            + joins
+            + 20_000
+            + members * (100 + 20 * rounds + 8 * depth)
+            + dead * (members + 200)
+            + moves * 60;
         Bound { since: self.now, time, began: self.report.events, events }
     }
 
@@ -221,7 +242,7 @@ impl Episode {
     /// What is due happens, if it still can.
     fn happens(&mut self, at: u64, due: Due) -> Result<(), Box<Failed>> {
         let action = match due {
-            Due::Arrives(action) => can_arrive(&self.mesh, action).then_some(action),
+            Due::Arrives(action) => can_arrive(&self.plan.setup, &self.mesh, action).then_some(action),
             Due::Fires(timer) => self.mesh.timers.contains(&timer).then_some(Action::Fire(timer)),
             Due::Joins => Some(Action::Join),
             Due::Calls(address) => self.call(at, address),
@@ -271,6 +292,12 @@ impl Episode {
                 again(self, slowest * 4);
                 None
             }
+            What::Call(address) => {
+                self.open -= 1;
+                let may = self.mesh.can_call(&self.plan.setup, address);
+                self.happened.extend(may.then_some(incident));
+                may.then_some(Action::Call(address))
+            }
             What::Fault(kind) => {
                 let action = strike::strike(&self.mesh, kind, &mut random);
                 let Some(struck) = action.as_ref().and_then(Action::fault) else {
@@ -293,7 +320,7 @@ impl Episode {
     }
 
     /// One event: a step of the mesh, what it put on its way is planned, and the rules are asked.
-    fn take(&mut self, action: Action) -> Result<(), Box<Failed>> {
+    pub(super) fn take(&mut self, action: Action) -> Result<(), Box<Failed>> {
         if let Some(last) = &mut self.last {
             if last.len() == SHOWN {
                 last.pop_front();
@@ -301,8 +328,10 @@ impl Episode {
             let line: String = self.mesh.describe(&action).chars().take(WIDTH).collect();
             last.push_back(format!("{:>10} us  {line}", self.now));
         }
-        if action == Action::Join {
-            self.newcomer();
+        match action {
+            Action::Join => self.newcomer(),
+            Action::Call(address) => self.count_call(address),
+            _ => {}
         }
         let members = u64::from(self.mesh.controller.tree.len());
         let unasked = self.unasked(&action, members);
@@ -318,6 +347,8 @@ impl Episode {
             let way = match arrival {
                 // Those who have lost the controller do not all call at once.
                 Action::Recontact(_) => self.plan.recontact + on_its_way(&self.plan, self.now, &arrival),
+                // An application thinks before it calls again.
+                Action::Call(_) => self.plan.think + on_its_way(&self.plan, self.now, &arrival),
                 _ => on_its_way(&self.plan, self.now, &arrival),
             };
             self.queue.plan(self.now + way, Due::Arrives(arrival));
@@ -412,7 +443,7 @@ fn on_its_way(plan: &Plan, now: u64, arrival: &Action) -> u64 {
 }
 
 /// Whether something that was put on its way still arrives.
-fn can_arrive(mesh: &Mesh, action: Action) -> bool {
+fn can_arrive(setup: &Setup, mesh: &Mesh, action: Action) -> bool {
     let direct = |address: Address| mesh.live(address).and_then(|process| process.direct.as_ref());
     match action {
         Action::Hear(address) => mesh.live(address).is_some_and(|it| !it.control.down.is_empty()),
@@ -428,6 +459,12 @@ fn can_arrive(mesh: &Mesh, action: Action) -> bool {
             direct(address).is_some_and(|it| !it.dialling && (it.shut || !it.down.is_empty()))
         }
         Action::Recontact(address) => mesh.live(address).is_some_and(|it| it.control.cut),
+        Action::Notice(address) => mesh.live(address).is_some_and(|it| it.has_news()),
+        Action::ConnectPipe(pair) => mesh.pipes.get(&pair).is_some_and(|pipe| pipe.dialling),
+        Action::PipeUp(pair) => mesh.pipes.get(&pair).is_some_and(|pipe| pipe.reaches_called()),
+        Action::PipeDown(pair) => mesh.pipes.get(&pair).is_some_and(|pipe| pipe.reaches_caller()),
+        Action::Take(address) => mesh.can_take(setup, address),
+        Action::Call(address) => mesh.can_call(setup, address),
         Action::Lapse
         | Action::Fire(_)
         | Action::Send(_)
@@ -441,6 +478,10 @@ fn can_arrive(mesh: &Mesh, action: Action) -> bool {
         | Action::Block(_)
         | Action::BreakControl(_)
         | Action::BreakDirect(_)
-        | Action::Hasten(_) => false,
+        | Action::Hasten(_)
+        | Action::BreakPipe(..)
+        | Action::Fence(_)
+        | Action::Repeat(_)
+        | Action::Overtake(_) => false,
     }
 }

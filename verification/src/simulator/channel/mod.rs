@@ -6,7 +6,7 @@
 //!
 //! ```text
 //!  joining        safety                           healing          proof
-//!  all come in    broadcasts or reduces, faults    no more faults   one more for all
+//!  all come in    rounds, messages, and faults     no more faults   one more for all
 //!              quiet                                           quiet              quiet
 //! ```
 //!
@@ -18,6 +18,7 @@
 //!
 //! A run that fails is cut down ([`shrink`](shrink::shrink)) to the incidents and members that it takes to fail.
 
+mod beside;
 mod episode;
 mod plan;
 mod queue;
@@ -32,7 +33,7 @@ use std::fmt;
 
 use cirrus_core::bug::Bugs;
 use cirrus_core::rule::RuleName;
-use cirrus_core::{controller, member};
+use cirrus_core::{direct, member};
 
 use crate::tally::{Broken, Part, Tally};
 use crate::zip::Fault;
@@ -78,6 +79,10 @@ pub struct Report {
     pub broadcasts: u64,
     /// Values that applications gave to reduces.
     pub reduces: u64,
+    /// Calls of applications for shuffles.
+    pub shuffles: u64,
+    /// Calls of applications to send a message, or to wait for one.
+    pub messages: u64,
     /// How often each fault struck.
     pub faults: BTreeMap<Fault, u64>,
     /// Steps of the controller, and at how many of them all its rules were asked.
@@ -99,6 +104,8 @@ impl Report {
         self.members += other.members;
         self.broadcasts += other.broadcasts;
         self.reduces += other.reduces;
+        self.shuffles += other.shuffles;
+        self.messages += other.messages;
         self.controller.0 += other.controller.0;
         self.controller.1 += other.controller.1;
         self.quiet += other.quiet;
@@ -119,20 +126,25 @@ impl Report {
     /// Rules of channels that were never put to the test.
     #[must_use]
     pub fn vacuous(&self) -> Vec<RuleName> {
-        let of_channel = |part: Part| matches!(part, Part::Controller | Part::Member | Part::Mesh);
+        let of_channel = |part: Part| OF_CHANNELS.contains(&part);
         let vacuous = self.tally.vacuous().into_iter().filter(|(part, _)| of_channel(*part));
         vacuous.map(|(_, rule)| rule).filter(|rule| !CANNOT_ARISE.iter().any(|(it, _)| it == rule)).collect()
     }
 }
 
+/// Whose rules are those of channels.
+pub const OF_CHANNELS: &[Part] = &[Part::Controller, Part::Member, Part::Mesh, Part::Shuffle, Part::Messages];
+
 /// Rules whose case does not arise in a simulated channel, or not in every campaign, and why.
 pub const CANNOT_ARISE: &[(RuleName, &str)] = &[
-    (controller::rules::ROLL_EXACT, NO_SHUFFLE),
-    (controller::rules::MISSED_ANSWERED, NO_SHUFFLE),
     (
         member::rules::DEPARTED_UNHEARD,
         "a sender must call the root after its death was told to the root and before it \
      hears of it itself, which one channel in a thousand sees; the worlds see it",
+    ),
+    (
+        direct::rules::BELIEVED,
+        "one who lives must be declared dead, not hear of it, and call one who knows it; the worlds see it",
     ),
     (
         member::rules::LEFT_BEHIND,
@@ -140,7 +152,6 @@ pub const CANNOT_ARISE: &[(RuleName, &str)] = &[
      is restarted, which few channels see; the worlds see it",
     ),
 ];
-const NO_SHUFFLE: &str = "members broadcast or reduce here, they do not shuffle";
 
 /// Something that must not be.
 #[derive(Clone, Debug)]

@@ -8,7 +8,7 @@ use cirrus_core::controller;
 use cirrus_core::ids::{FanOut, Millis, Round};
 use cirrus_core::member::{self, Deadline, Kind};
 
-use super::{Asked, Incident};
+use super::{Asked, Incident, beside};
 use crate::simulator::Random;
 use crate::worlds::zip::calm;
 use crate::zip::{Address, Everybody, Fault, Setup};
@@ -29,6 +29,8 @@ pub(super) enum What {
     Fault(Fault),
     /// The application of a process sends.
     Send(Address),
+    /// The application of a process does what comes next in its script of messages.
+    Call(Address),
 }
 
 /// Something that happens once.
@@ -92,6 +94,7 @@ impl Plan {
         };
         plan.incidents = incidents(&mut random, asked, &plan, &mut setup);
         reduces(&mut random, &mut plan, &mut setup);
+        beside::plan(&mut random, asked, &mut plan, &mut setup);
         // Who calls again later than that has to join anew.
         let slowest = plan.latency.1 / 1000 + 1;
         let window = plan.recontact / 1000 + slowest * (2 + random.below(8));
@@ -110,8 +113,9 @@ impl Plan {
                 format!("reduces, strict {}, {} by {} ms, ", member.strict, deadline.quorum, deadline.after.0)
             }
         };
+        let beside = self.setup.beside.as_ref().map_or(String::new(), |it| format!("{}, ", it.bounds()));
         format!(
-            "{reduces}{} members, fan-out {}, window {}, buffer {}, {} to {} us on the way, probe {} ms, attach {} ms, redial \
+            "{reduces}{beside}{} members, fan-out {}, window {}, buffer {}, {} to {} us on the way, probe {} ms, attach {} ms, redial \
              {} ms, submission {} ms, {} incidents",
             self.members,
             fan_out.0,

@@ -6,10 +6,10 @@
 
 use cirrus_core::ids::{LinkId, Place};
 use cirrus_core::member::Phase;
-use cirrus_core::{controller, member};
+use cirrus_core::{controller, direct, member};
 
 use crate::simulator::Random;
-use crate::zip::{Action, Address, Fault, Mesh, Timer};
+use crate::zip::{Action, Address, Fault, Mesh, Pair, Timer};
 
 /// How often an incident that finds nobody to concern is tried again.
 pub(super) const TRIES: u32 = 8;
@@ -49,7 +49,11 @@ pub(super) fn strike(mesh: &Mesh, fault: Fault, random: &mut Random) -> Option<A
                 .or_else(|| strike(mesh, Fault::Impatient, random))
         }
         Fault::Impatient => wrong(mesh, random, |timer| {
-            matches!(timer, Timer::Member(_, member::Timer::Attach(_) | member::Timer::Submission(..)))
+            matches!(
+                timer,
+                Timer::Member(_, member::Timer::Attach(_) | member::Timer::Submission(..))
+                    | Timer::Beside(_, direct::Timer::Missing(_))
+            )
         })
         .or_else(|| {
             strike(mesh, if random.below(2) == 0 { Fault::Break } else { Fault::BreakDirect }, random)
@@ -69,6 +73,13 @@ pub(super) fn strike(mesh: &Mesh, fault: Fault, random: &mut Random) -> Option<A
             wrong(mesh, random, |timer| matches!(timer, Timer::Member(_, member::Timer::RoundDeadline(..))))
         }
         Fault::Restart => Some(Action::Restart),
+        Fault::BreakPipe => {
+            let pipes = mesh.pipes.iter().filter(|(_, pipe)| !pipe.dialling && !pipe.broken);
+            let pipes: Vec<Pair> = pipes.map(|(pair, _)| *pair).collect();
+            let kept = random.below(2) == 0;
+            random.pick(&pipes).map(|pair| Action::BreakPipe(*pair, kept))
+        }
+        Fault::Fence | Fault::Repeat | Fault::Overtake => None, // Not of those that strike here.
     }
 }
 
@@ -76,7 +87,7 @@ pub(super) fn strike(mesh: &Mesh, fault: Fault, random: &mut Random) -> Option<A
 fn wrong(mesh: &Mesh, random: &mut Random, of_kind: fn(&Timer) -> bool) -> Option<Action> {
     let waits = |timer: &Timer| match timer {
         Timer::Controller(_) => true,
-        Timer::Member(address, _) => mesh.live(*address).is_some(),
+        Timer::Member(address, _) | Timer::Beside(address, _) => mesh.live(*address).is_some(),
     };
     let timers = mesh.timers.iter().filter(|timer| of_kind(timer) && waits(timer) && !mesh.is_due(**timer));
     let timers: Vec<Timer> = timers.copied().collect();

@@ -7,12 +7,12 @@ use cirrus_core::ids::{MemberId, Millis, Position};
 use cirrus_core::member::Phase;
 use cirrus_core::messages::{Config, Event, Messages, Part};
 
-use crate::messages::Piece;
 use crate::pool::{Fed, Pool};
 use crate::system::Witness;
 use crate::tally;
 use crate::worlds::{Golden, World, ids};
 use crate::zip::Address;
+use crate::zip::beside::messages::Piece;
 
 type Machine = Messages<Address, Piece>;
 
@@ -44,7 +44,8 @@ fn beyond(machine: &Machine, came: u64, sent: u64) -> bool {
 fn about(it: MemberId, sends: bool) -> Vec<Event<Address, Piece>> {
     let piece = Piece { from: 0, to: people()[0], nth: 0, index: 0 };
     let lines = [LineEvent::Up(it), LineEvent::Down(it), LineEvent::Called(it), LineEvent::CallerDown(it)];
-    let mut events: Vec<_> = lines.map(Event::Line).into();
+    let lines = lines.into_iter().chain([LineEvent::Refused(it)]);
+    let mut events: Vec<_> = lines.map(Event::Line).collect();
     events.extend([Timer::Missing(it), Timer::Redial(it)].map(Event::Timer));
     if sends {
         events.extend([1, 2, 3].map(|count| Event::Send { to: it, pieces: vec![piece; count] }));

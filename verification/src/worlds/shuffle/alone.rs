@@ -8,11 +8,11 @@ use cirrus_core::member::Phase;
 use cirrus_core::shuffle::{Config, Event, Parcel, Shuffle, What};
 
 use crate::pool::{Fed, Pool};
-use crate::shuffle::Piece;
 use crate::system::Witness;
 use crate::tally::Part;
 use crate::worlds::{Golden, World, ids};
 use crate::zip::Address;
+use crate::zip::beside::shuffles::Piece;
 
 type Machine = Shuffle<Address, Piece>;
 
@@ -87,7 +87,7 @@ pub(crate) fn pool(role: Role, bugs: Bugs) -> Pool<Machine> {
     events.push(Event::Take(1));
     for it in [other, stranger] {
         events.extend([LineEvent::Up(it), LineEvent::Down(it), LineEvent::Called(it)].map(Event::Line));
-        events.push(Event::Line(LineEvent::CallerDown(it)));
+        events.extend([LineEvent::CallerDown(it), LineEvent::Refused(it)].map(Event::Line));
         events.extend([Timer::Missing(it), Timer::Redial(it)].map(Event::Timer));
         for (taken, next) in [(0, 0), (0, 1), (1, 1), (7, 9)] {
             let have = Have { taken: Position(taken), next: Position(next) };

@@ -9,10 +9,11 @@ use cirrus_core::ids::{FanOut, Millis};
 use cirrus_core::member::Kind;
 use cirrus_core::{direct, member, shuffle};
 
+use super::pipes::{FENCED_CALLS, REPEATED, RESUMED};
 use super::{Golden, World};
-use crate::shuffle::{Action, Fault, Group, Setup, Shuffles};
 use crate::system::Witness;
-use crate::zip::Address;
+use crate::zip::beside::shuffles::{self, Shuffling};
+use crate::zip::{Action, Address, Fault, Mesh, Plan, Setup, Zip};
 use witnesses::*;
 
 /// A small channel that shuffles.
@@ -26,10 +27,10 @@ struct Small {
     slow: &'static [Address],
     faults: &'static [(Fault, u32)],
     mortal: &'static [Address],
-    prompt_rosters: bool,
-    prompt_calls: bool,
-    prologue: fn(&Group) -> Option<Action>,
-    witnesses: &'static [Witness<Group>],
+    prompt_notices: bool,
+    prompt_pipes: bool,
+    prologue: fn(&Mesh) -> Option<Action>,
+    witnesses: &'static [Witness<Mesh>],
 }
 
 /// A sender and a receiver, who is the root.
@@ -42,40 +43,47 @@ const PAIR: Small = Small {
     slow: &[],
     faults: &[],
     mortal: &[],
-    prompt_rosters: true,
-    prompt_calls: true,
+    prompt_notices: true,
+    prompt_pipes: true,
     prologue: |_| None,
     witnesses: &[],
 };
 
-fn system(small: &Small, bugs: Bugs) -> Shuffles {
-    // The tree below is an ordinary one.
+fn system(small: &Small, bugs: Bugs) -> Zip {
+    // The tree below is an ordinary one, and what goes over it arrives at once.
     let zip = super::zip::calm(bugs).setup;
-    let setup = Setup {
-        controller: zip.controller,
-        member: member::Config { kind: Kind::Broadcast, window: 1, ..zip.member },
-        shuffle: shuffle::Config {
-            limits: direct::Limits {
-                window: small.window,
-                strangers_max: 4,
-                redial: Millis(100),
-                missing: Millis(1000),
-                bugs,
-            },
-            rosters_max: 2,
-        },
-        fan_out: FanOut(2),
+    let limits = direct::Limits {
+        window: small.window,
+        strangers_max: 4,
+        redial: Millis(100),
+        missing: Millis(1000),
+        bugs,
+    };
+    let plan = shuffles::Plan {
+        config: shuffle::Config { limits, rosters_max: 2 },
         roles: small.roles.to_vec(),
         joins_as: small.joins_as,
         rounds: small.rounds,
+        follows: false,
         pieces: small.pieces,
         slow: small.slow.to_vec(),
+    };
+    let setup = Setup {
+        member: member::Config { kind: Kind::Broadcast, window: 1, ..zip.member },
+        fan_out: FanOut(2),
+        members: u32::try_from(small.roles.len()).unwrap_or(u32::MAX),
+        beside: Some(Plan::Shuffles(plan)),
+        sends: Vec::new(),
         faults: small.faults.iter().copied().collect(),
         mortal: small.mortal.to_vec(),
-        prompt_rosters: small.prompt_rosters,
-        prompt_calls: small.prompt_calls,
+        prompt_control: true,
+        prompt_links: true,
+        prompt_tree: true,
+        prompt_notices: small.prompt_notices,
+        prompt_pipes: small.prompt_pipes,
+        ..zip
     };
-    Shuffles { setup, prologue: small.prologue, steps_max: 150, witnesses: small.witnesses }
+    Zip { setup, warm: true, prologue: small.prologue, steps_max: 150, witnesses: small.witnesses }
 }
 
 macro_rules! world {
@@ -92,15 +100,17 @@ macro_rules! world {
 
 /// A channel in which nothing is left out, for a story.
 #[cfg(test)]
-pub(crate) fn story(roles: &'static [Role]) -> Shuffles {
-    let small = Small { roles, prompt_calls: false, prompt_rosters: false, ..PAIR };
+pub(crate) fn story(roles: &'static [Role]) -> Zip {
+    let small = Small { roles, prompt_pipes: false, prompt_notices: false, ..PAIR };
     system(&small, Bugs::default())
 }
 
 /// The application of whoever is in and has not called calls, until all have.
-fn all_call(group: &Group) -> Option<Action> {
-    let idle = |it: &crate::shuffle::Process| !it.shuffle.called && it.begun.round.0 == 0;
-    (0..).zip(&group.processes).find(|(_, it)| idle(it)).map(|(address, _)| Action::Call(address))
+fn all_call(mesh: &Mesh) -> Option<Action> {
+    let idle = |it: &Shuffling| !it.machine.called && it.begun.round.0 == 0;
+    let all = (0..).zip(&mesh.processes);
+    let mut idle = all.filter(|(_, it)| it.beside.as_ref().and_then(|it| it.shuffles()).is_some_and(idle));
+    idle.next().map(|(address, _)| Action::Call(address))
 }
 
 /// The worlds of this family.
@@ -119,7 +129,7 @@ fn calm() -> Vec<World> {
                 roles: &[Role::Both, Role::Receiver],
                 rounds: 2,
                 pieces: 1,
-                prompt_rosters: false,
+                prompt_notices: false,
                 witnesses: &[COMPLETE, EARLY],
                 ..PAIR
             }
@@ -130,8 +140,8 @@ fn calm() -> Vec<World> {
             (525, 26),
             Small {
                 pieces: 3,
-                prompt_calls: false,
-                faults: &[(Fault::Break, 3)],
+                prompt_pipes: false,
+                faults: &[(Fault::BreakPipe, 3)],
                 prologue: all_call,
                 witnesses: &[COMPLETE, RESUMED, MARK_LOST, MARK_AGAIN],
                 ..PAIR
@@ -140,7 +150,7 @@ fn calm() -> Vec<World> {
         world!(
             "shuffle-slow",
             "a receiver takes one piece at a time",
-            (2_753, 26),
+            (399, 26),
             Small {
                 roles: &[Role::Receiver, Role::Sender, Role::Sender],
                 pieces: 3,
@@ -158,7 +168,7 @@ fn calm() -> Vec<World> {
             Small {
                 pieces: 3,
                 window: 3,
-                faults: &[(Fault::Repeat, 2), (Fault::Overtake, 2), (Fault::Break, 1)],
+                faults: &[(Fault::Repeat, 2), (Fault::Overtake, 2), (Fault::BreakPipe, 1)],
                 prologue: all_call,
                 witnesses: &[COMPLETE, REPEATED, RESUMED],
                 ..PAIR
@@ -173,7 +183,7 @@ fn deaths() -> Vec<World> {
         world!(
             "shuffle-sender",
             "a sender dies anywhere, or is declared dead",
-            (5_893, 19),
+            (1_738, 19),
             Small {
                 roles: &[Role::Receiver, Role::Sender, Role::Sender],
                 faults: &[(Fault::Crash, 1), (Fault::Fence, 1)],
@@ -186,11 +196,11 @@ fn deaths() -> Vec<World> {
         world!(
             "shuffle-fenced",
             "a sender is declared dead and does not know it, and a connection breaks",
-            (894, 20),
+            (900, 20),
             Small {
                 slow: &[0],
-                prompt_calls: false,
-                faults: &[(Fault::Fence, 1), (Fault::Break, 1)],
+                prompt_pipes: false,
+                faults: &[(Fault::Fence, 1), (Fault::BreakPipe, 1)],
                 mortal: &[1],
                 prologue: all_call,
                 witnesses: &[COMPLETE, FENCED_KEPT, FENCED_CALLS],
@@ -214,14 +224,14 @@ fn deaths() -> Vec<World> {
         world!(
             "shuffle-root",
             "the root dies anywhere, or is declared dead, in two rounds",
-            (38_021, 37),
+            (25_210, 37),
             Small {
                 roles: &[Role::Sender, Role::Receiver, Role::Sender],
                 rounds: 2,
                 pieces: 1,
                 faults: &[(Fault::Crash, 1), (Fault::Fence, 1)],
                 mortal: &[0],
-                prompt_rosters: false,
+                prompt_notices: false,
                 witnesses: &[COMPLETE, RECONVENED, EARLY_LOST],
                 ..PAIR
             }
@@ -235,12 +245,12 @@ fn changes() -> Vec<World> {
         world!(
             "shuffle-join",
             "somebody joins between two rounds, or in one",
-            (93_608, 50),
+            (21_199, 50),
             Small {
                 rounds: 2,
                 pieces: 1,
                 faults: &[(Fault::Join, 1)],
-                prompt_rosters: false,
+                prompt_notices: false,
                 witnesses: &[COMPLETE, OUTSIDER, JOINED],
                 ..PAIR
             }
@@ -248,7 +258,7 @@ fn changes() -> Vec<World> {
         world!(
             "shuffle-leave",
             "somebody leaves",
-            (187_053, 45),
+            (25_843, 45),
             Small {
                 roles: &[Role::Both, Role::Both],
                 rounds: 2,
@@ -265,8 +275,8 @@ fn changes() -> Vec<World> {
             Small {
                 rounds: 2,
                 pieces: 1,
-                prompt_calls: false,
-                faults: &[(Fault::Cut, 1), (Fault::Impatient, 1), (Fault::Break, 1)],
+                prompt_pipes: false,
+                faults: &[(Fault::BreakControl, 1), (Fault::Impatient, 1), (Fault::BreakPipe, 1)],
                 witnesses: &[COMPLETE, ASKED_AGAIN],
                 ..PAIR
             }

@@ -96,11 +96,15 @@ fn system(small: &Small, bugs: Bugs) -> Zip {
         members: small.members,
         wanted: 8,
         sends: small.sends.to_vec(),
+        beside: None,
         everybody: None,
         faults: small.faults.iter().copied().collect(),
         mortal: small.mortal.to_vec(),
         prompt_control: small.prompt_control,
         prompt_links: small.prompt_links,
+        prompt_tree: false,
+        prompt_notices: false,
+        prompt_pipes: false,
     };
     Zip { setup, warm: small.warm, prologue: small.prologue, steps_max: 150, witnesses: small.witnesses }
 }
@@ -108,6 +112,12 @@ fn system(small: &Small, bugs: Bugs) -> Zip {
 /// A channel in which nothing goes wrong.
 pub(crate) fn calm(bugs: Bugs) -> Zip {
     system(&broadcast::CALM, bugs)
+}
+
+/// A channel of reduces in which nothing goes wrong; so many values are enough by a deadline, if there is one.
+#[cfg(test)]
+pub(crate) fn summing(quorum: Option<u32>) -> Setup {
+    system(&Small { quorum, ..reduce::SUM }, Bugs::default()).setup
 }
 
 macro_rules! world {

@@ -57,6 +57,14 @@ const SUM_NAMES: Small = Small {
     witnesses: &[ROOT_NAMED, MORE],
     ..SUM_STRICT
 };
+/// Two barriers. That the piece is empty nobody sees here.
+const BARRIER: Small = Small {
+    sends: &[(0, 1), (1, 1), (2, 1), (0, 1), (1, 1), (2, 1)],
+    prompt_control: true,
+    prompt_links: true,
+    witnesses: &[DELIVERED, SUCCEEDED, AHEAD],
+    ..SUM_CRASH
+};
 const SUM_CHAIN: Small = Small {
     fan_out: 1,
     witnesses: &[DELIVERED, SUCCEEDED, SPOILED, HALF_SUMMED, SUMMED_WITHOUT],
@@ -107,6 +115,7 @@ pub(super) fn worlds() -> Vec<World> {
         world!("sum-calm", "two reduces, nothing goes wrong", (346, 31), SUM),
         world!("sum-crash", "a reduce, a member dies", (14_105, 48), SUM_CRASH),
         world!("sum-strict", "two strict reduces, a member dies", (9_701, 36), SUM_STRICT),
+        world!("sum-barrier", "two barriers, a member dies", (9_701, 36), BARRIER),
         world!("sum-names", "more are missing than may be named", (6_795, 31), SUM_NAMES),
         world!("sum-inner", "a reduce, an inner member or another dies", (139_009, 47), SUM_INNER),
         world!("sum-mismatch", "values of different sizes", (796, 30), SUM_MISMATCH),

@@ -246,3 +246,12 @@ pub(super) const BOTH_MISSING: Witness<Mesh> = Witness {
         any_told(mesh, |it| missing(it).is_some_and(|it| !it.late.is_empty() && !it.departed.is_empty()))
     },
 };
+pub(super) const AHEAD: Witness<Mesh> = Witness {
+    name: "one has come to the next barrier, another has not passed this one",
+    seen: |mesh| {
+        let staying = || mesh.staying().map(|(_, process)| process);
+        let passed = |it: &Process| it.reduced.len();
+        let furthest = staying().filter(|it| !it.machine.reduce.calls.is_empty()).map(|it| passed(it)).max();
+        furthest.is_some_and(|most| staying().any(|it| passed(it) < most))
+    },
+};
