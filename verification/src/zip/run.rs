@@ -218,7 +218,9 @@ impl Run<'_, '_> {
         let word = self.process(address).and_then(|process| process.control.down.pop_front());
         let Some(word) = word else { return };
         let joins = matches!(word, ToMember::Welcome(_));
-        self.for_beside(address, News::Word(word.clone()));
+        if self.setup.beside.is_some() {
+            self.for_beside(address, News::Word(word.clone()));
+        }
         self.to(address, member::Event::Controller(word));
         // A shuffle says itself how many rosters it can take.
         if joins && !matches!(self.setup.beside, Some(Plan::Shuffles(_))) {

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use cirrus_core::channel::Missing;
 use cirrus_core::ids::{Round, Stamp};
-use cirrus_core::member::Reduction;
 use cirrus_core::rule::Verdict;
 
 use super::{Check, Rule, rule};
@@ -13,17 +12,16 @@ use crate::zip::{Mesh, Setup};
 /// Nobody goes on before the others have come.
 pub const PASSED: Rule = rule("R2", "nobody passes before all who stay have come", Check::State(passed));
 
-/// The rounds that somebody who stays has passed: up to whom they were for, and who was not waited for.
+/// The newest rounds that those who stay have passed: up to whom they were for, and who was not waited for. Whoever has
+/// come to one of them has come to all before.
 fn sealed(mesh: &Mesh) -> BTreeMap<Round, (Stamp, &Missing)> {
-    let mut sealed = BTreeMap::new();
-    for (_, process) in mesh.staying().filter(|(member, _)| !mesh.forgotten.contains(member)) {
-        for (round, outcome) in &process.reduced {
-            let Reduction::Sealed(missing) = outcome else { continue };
-            let head = process.delivered.iter().rev().map(|(head, _)| head).find(|it| it.id.round == *round);
-            sealed.extend(head.map(|head| (*round, (head.cut, missing))));
-        }
-    }
-    sealed
+    let staying = mesh.staying().filter(|(member, _)| !mesh.forgotten.contains(member));
+    let newest = staying.flat_map(|(_, process)| process.delivered.iter().rev().take(2));
+    let sealed = newest.filter_map(|(head, _)| {
+        let seal = head.sealed.as_ref().filter(|seal| seal.failure.is_none())?;
+        Some((head.id.round, (head.cut, &seal.missing)))
+    });
+    sealed.collect()
 }
 
 fn passed(_: &Setup, mesh: &Mesh) -> Verdict {
