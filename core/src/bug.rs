@@ -170,8 +170,14 @@ pub enum Bug {
     AllToldAgain,
     /// A restarted controller seats whoever wants to join before its members have called.
     JoinNotHeld,
+    /// A restarted controller does not answer who has called the roll meanwhile.
+    RollCallLost,
+    /// A restarted controller forgets which links go by relay.
+    RelayForgotten,
     /// A root goes on counting those whom a restarted controller has not found again.
     RecountIgnored,
+    /// A root goes on waiting for the rest of broadcasts when it is not known any more who has departed.
+    HalfBroadcastKept,
     /// A member takes an older assignment after a newer one.
     OldAssignmentTaken,
     /// A member goes on with a child that it is not assigned any more.
@@ -220,6 +226,8 @@ pub enum Bug {
     SpoiledUntold,
     /// Who has told one root that values differ does not tell the next.
     SpoiledToldOnce,
+    /// A member forgets that a child has given up an attempt of which it has not heard itself.
+    EarlySpoilForgotten,
     /// Pieces of one attempt are combined with those of another.
     AttemptsMixed,
     /// Values are combined in the reverse order.
@@ -228,6 +236,8 @@ pub enum Bug {
     SealedWithoutSome,
     /// The controller does not tell a new root who had departed before.
     DepartedForgotten,
+    /// The controller does not count whom it does not name to a root.
+    DroppedUncounted,
     /// A root does not name who has departed.
     DepartedUnnamed,
     /// A root seals a strict round without one who was counted.

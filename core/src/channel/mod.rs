@@ -4,7 +4,7 @@
 //!      Assign, Probe, Fenced, Released, Roll, Gone           Sync, Chunk, Pull
 //!  controller ------------------------------> member   parent -----------------> child
 //!             <------------------------------                 <-----------------
-//!    Hello, Report, Answer, Leave, Noted, CallRoll, Missing   Attach, Resume, Report, Contribution
+//!    Hello, Report, Answer, Leave, Noted, Counted, CallRoll, Missing   Attach, Resume, Report, Contribution
 //! ```
 //!
 //! Everything from the controller is absolute: a newer word replaces all older ones, so that one lost with its
@@ -48,8 +48,36 @@ pub struct Roster {
     /// Who has departed since a root last took note, and in which version. In a channel of reduces these may be
     /// departures from before this reign: of them only the names are new to the root, it never counted them.
     pub departed: Vec<(AssignmentVersion, MemberId)>,
+    /// In a channel of reduces: how many more there are, whose names nobody keeps.
+    pub unnamed: Unnamed,
     /// After the controller was restarted, until the root has taken note.
     pub recount: Option<Recount>,
+}
+
+/// Departures that are counted, and not named. Some of them may have been told of in a round already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Unnamed {
+    /// How many.
+    pub count: u32,
+    /// The newest of them.
+    pub until: AssignmentVersion,
+}
+
+impl Unnamed {
+    /// The same, and so many more, the newest of which is that of this version.
+    #[must_use]
+    pub fn plus(self, count: u32, until: AssignmentVersion) -> Self {
+        if count == 0 {
+            return self;
+        }
+        Self { count: self.count.saturating_add(count), until: self.until.max(until) }
+    }
+
+    /// Those of which no round up to this version has told.
+    #[must_use]
+    pub fn after(self, told: AssignmentVersion) -> Self {
+        if self.until > told { self } else { Self::default() }
+    }
 }
 
 /// Who is left of those whom a root counts, when its controller has forgotten who has departed.
@@ -134,6 +162,8 @@ pub enum ToController<A> {
     /// A root has taken note of who had departed by this version, and of a recount; in a reduce, has named them in a
     /// round.
     Noted(AssignmentVersion),
+    /// A root that reduces will count who had departed by this version, and not name them: they are more than it may.
+    Counted(AssignmentVersion),
     /// It wants to know who is in the channel.
     CallRoll,
     /// It cannot reach this one.

@@ -15,7 +15,7 @@ pub struct Missing {
     /// They have departed since the round before was sealed: they left, or were declared dead. The latest of them, as
     /// many as a head may name.
     pub departed: Vec<MemberId>,
-    /// How many more have departed.
+    /// How many more have departed, at most: over a change of root some of them may be counted in two rounds.
     pub more: u32,
 }
 

@@ -28,7 +28,7 @@ use core::hash::Hash;
 
 use crate::bug::Bug;
 use crate::channel::{
-    Assign, Census, Cut, Parent, Probe, ProbeId, Recount, Role, Roster, ToController, ToMember,
+    Assign, Census, Cut, Parent, Probe, ProbeId, Recount, Role, Roster, ToController, ToMember, Unnamed,
 };
 use crate::ids::{AssignmentVersion, CallId, ControllerEpoch, FanOut, LinkId, MemberId, Term};
 use crate::machine::{Effects, Machine};
@@ -86,6 +86,8 @@ pub struct Channel<A> {
     pub all: Cut,
     /// Who has departed and since when, until a root has taken note: in this term all, of earlier ones the latest.
     pub departed: Vec<(AssignmentVersion, MemberId)>,
+    /// How many more no round has told of.
+    pub unnamed: Unnamed,
     /// After a restart, until the root has taken note: who is left of those that it counts.
     pub recount: Option<Recount>,
     /// While a restarted controller waits for its members. Nobody has a place yet.
@@ -125,6 +127,7 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             reign: None,
             all: Cut::default(),
             departed: Vec::new(),
+            unnamed: Unnamed::default(),
             recount: None,
             recovery: None,
         }
@@ -156,6 +159,7 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             term: reign.term,
             all: self.all,
             departed: self.departed.clone(),
+            unnamed: self.unnamed,
             recount: self.recount,
         });
         Some(Assign {
@@ -238,12 +242,8 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
                 self.depart(config, member, out);
                 out.push(Effect::Send { to: member, message: ToMember::Released });
             }
-            ToController::Noted(version) => {
-                if self.reign.is_some_and(|reign| reign.root == member) {
-                    self.departed.retain(|(since, _)| *since > version);
-                    self.recount = self.recount.filter(|recount| recount.version > version);
-                }
-            }
+            ToController::Noted(version) => self.noted(member, version),
+            ToController::Counted(version) => self.counted(config, member, version),
             ToController::CallRoll => self.call_roll(config, member, out),
             ToController::Missing(missed) => self.missing(config, member, missed, out),
         }

@@ -67,6 +67,7 @@ impl<A: Clone + Debug + Eq + Hash + 'static> Ruled for Channel<A> {
         StepRule { name: recovery::rules::SEATS_KEPT, check: recovery::rules::seats_kept },
         StepRule { name: recovery::rules::LINKS_KEPT, check: recovery::rules::links_kept },
         StepRule { name: recovery::rules::CHANGES_TOLD, check: recovery::rules::changes_told },
+        StepRule { name: recovery::rules::ROLL_ANSWERED, check: recovery::rules::roll_answered },
     ];
 }
 

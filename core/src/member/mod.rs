@@ -393,7 +393,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
                 it.contribution(env, rounds, link, contribution);
             }),
             Frame::Spoiled { term, at, why } => {
-                self.values(config, out, |it, rounds, _, _| it.spoiled(rounds, term, at, why));
+                self.values(config, out, |it, rounds, env, _| it.spoiled(env, rounds, link, (term, at), why));
             }
             Frame::Sync(_) | Frame::Pull { .. } => {} // Not a child's to say.
         }

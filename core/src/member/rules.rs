@@ -45,6 +45,9 @@ pub const LEFT_BEHIND: RuleName =
 /// A child asks for what it lacks and not for more.
 pub const RESUMED: RuleName =
     RuleName { promise: "B1", name: "a round goes on from the piece that is lacking" };
+/// A child may know of an attempt before its parent does.
+pub const SPOIL_HEARD: RuleName =
+    RuleName { promise: "R2", name: "an attempt that a child has given up is not waited for" };
 
 impl<A, P> Ruled for Member<A, P>
 where
@@ -67,6 +70,7 @@ where
         StepRule { name: OFFERED_NEW, check: offered_new },
         StepRule { name: RESUMED, check: resumed },
         StepRule { name: LEFT_BEHIND, check: left_behind },
+        StepRule { name: SPOIL_HEARD, check: spoil_heard },
     ];
 }
 
@@ -325,4 +329,17 @@ fn resumed<A: Plain, P: Plain>(step: &Step<'_, Member<A, P>>) -> Verdict {
         verdict = Verdict::Holds;
     }
     verdict
+}
+
+fn spoil_heard<A: Plain, P: Plain>(step: &Step<'_, Member<A, P>>) -> Verdict {
+    let Event::Frame { link, frame: Frame::Spoiled { term, at, .. } } = step.event else {
+        return Verdict::Idle;
+    };
+    let Member { broadcast, reduce, links, .. } = step.after;
+    let open = broadcast.term() == *term && at.round > broadcast.position() && reduce.at <= *at;
+    if !open || !links.children.contains(link) {
+        return Verdict::Idle;
+    }
+    let kept = reduce.below.get(link).is_some_and(|below| below.at > *at || below.spoiled.is_some());
+    Verdict::from_bool(kept, "a member waits for an attempt that a child has given up")
 }

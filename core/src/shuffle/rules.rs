@@ -83,20 +83,7 @@ fn refusal_believed<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdi
 
 /// What is done on a direct connection.
 fn line<A, P>(effect: &Effect<A, P>) -> Option<&LineEffect<A, Parcel<P>>> {
-    match effect {
-        Effect::Line(effect) => Some(effect),
-        Effect::ToController(_)
-        | Effect::Convene(_)
-        | Effect::Receive(_)
-        | Effect::Begun { .. }
-        | Effect::Deliver { .. }
-        | Effect::Received { .. }
-        | Effect::Sent { .. }
-        | Effect::Room { .. }
-        | Effect::Refused(_)
-        | Effect::Drained
-        | Effect::Ended(_) => None,
-    }
+    if let Effect::Line(effect) = effect { Some(effect) } else { None }
 }
 
 /// What of a sender was here before the step or came with it.
@@ -106,57 +93,26 @@ where
     P: Plain,
 {
     let kept = step.before.lines.peers.get(&from).into_iter().flat_map(|peer| peer.inbox.items.iter());
-    let came = match step.event {
-        Event::Line(LineEvent::Item { from: sender, item, .. }) if *sender == from => Some(item),
-        Event::Line(_)
-        | Event::Controller(_)
-        | Event::ControllerUp
-        | Event::Roster { .. }
-        | Event::Convened
-        | Event::Shuffle
-        | Event::Push { .. }
-        | Event::End
-        | Event::Take(_)
-        | Event::Leave
-        | Event::Timer(_) => None,
+    let came = if let Event::Line(LineEvent::Item { from: sender, item, .. }) = step.event {
+        Some(item).filter(|_| *sender == from)
+    } else {
+        None
     };
     kept.chain(came)
 }
 
 fn of_the_round<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdict {
     let delivered = |from: MemberId, in_round: Option<RoundId>| {
-        let of = |effect: &&Effect<A, P>| match effect {
-            Effect::Deliver { round, from: sender, .. } => {
-                *sender == from && in_round.is_none_or(|it| it == *round)
-            }
-            Effect::ToController(_)
-            | Effect::Convene(_)
-            | Effect::Receive(_)
-            | Effect::Line(_)
-            | Effect::Begun { .. }
-            | Effect::Received { .. }
-            | Effect::Sent { .. }
-            | Effect::Room { .. }
-            | Effect::Refused(_)
-            | Effect::Drained
-            | Effect::Ended(_) => false,
+        let of = |effect: &&Effect<A, P>| {
+            matches!(effect, Effect::Deliver { round, from: sender, .. }
+                if *sender == from && in_round.is_none_or(|it| it == *round))
         };
         step.effects.iter().filter(of).count()
     };
-    let begun = step.effects.iter().find_map(|effect| match effect {
-        Effect::Begun { round, .. } => Some(*round),
-        Effect::ToController(_)
-        | Effect::Convene(_)
-        | Effect::Receive(_)
-        | Effect::Line(_)
-        | Effect::Deliver { .. }
-        | Effect::Received { .. }
-        | Effect::Sent { .. }
-        | Effect::Room { .. }
-        | Effect::Refused(_)
-        | Effect::Drained
-        | Effect::Ended(_) => None,
-    });
+    let begun = step
+        .effects
+        .iter()
+        .find_map(|effect| if let Effect::Begun { round, .. } = effect { Some(*round) } else { None });
     let open = step.before.open.as_ref().map(|open| open.round).or(begun);
     let mut verdict = Verdict::Idle;
     for (from, _) in step.before.lines.peers.iter().filter(|(from, _)| delivered(**from, None) > 0) {
@@ -203,21 +159,18 @@ where
 
 /// Who is named in the verdict of a step about what was received, or sent.
 fn named<A, P>(effects: &[Effect<A, P>], received: bool) -> &[MemberId] {
-    let lost = effects.iter().find_map(|effect| match effect {
-        Effect::Received { lost, .. } if received => Some(lost.as_slice()),
-        Effect::Sent { lost, .. } if !received => Some(lost.as_slice()),
-        Effect::Received { .. }
-        | Effect::Sent { .. }
-        | Effect::ToController(_)
-        | Effect::Convene(_)
-        | Effect::Receive(_)
-        | Effect::Line(_)
-        | Effect::Begun { .. }
-        | Effect::Deliver { .. }
-        | Effect::Room { .. }
-        | Effect::Refused(_)
-        | Effect::Drained
-        | Effect::Ended(_) => None,
+    let lost = effects.iter().find_map(|effect| {
+        if let Effect::Received { lost, .. } = effect
+            && received
+        {
+            Some(lost.as_slice())
+        } else if let Effect::Sent { lost, .. } = effect
+            && !received
+        {
+            Some(lost.as_slice())
+        } else {
+            None
+        }
     });
     lost.unwrap_or_default()
 }

@@ -158,6 +158,9 @@ impl Words<'_> {
             ToController::Leave => "I leave".to_owned(),
             ToController::CallRoll => "who is there?".to_owned(),
             ToController::Missing(member) => format!("I miss member {}", self.name(*member)),
+            ToController::Counted(version) => {
+                format!("I count who departed up to {}, and name them not", Self::stamp(version.0))
+            }
             ToController::Noted(version) => {
                 format!("I have noted who departed up to {}", Self::stamp(version.0))
             }

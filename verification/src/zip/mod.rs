@@ -315,11 +315,18 @@ impl Process {
         self.outcomes.len() + self.reduced.len() + pending + usize::from(self.machine.broadcast.is_sending())
     }
 
+    /// The last round that it has given a value to. One that has just joined has had none of those before.
+    #[must_use]
+    pub fn given(&self) -> Round {
+        let (reduce, broadcast) = (&self.machine.reduce, &self.machine.broadcast);
+        let known = reduce.answered.max(broadcast.floor()).max(broadcast.carried().unwrap_or_default());
+        Round(known.0 + u64::from(reduce.calls.len()))
+    }
+
     /// The round that its next value would be given to.
     #[must_use]
     pub fn next_round(&self) -> Round {
-        let reduce = &self.machine.reduce;
-        Round((reduce.answered.0 + u64::from(reduce.calls.len()) + 1).saturating_sub(reduce.missed))
+        Round((self.given().0 + 1).saturating_sub(self.machine.reduce.missed))
     }
 
     /// It lives, and its member's time is not over.

@@ -205,6 +205,9 @@ fn ends(setup: &Setup, mesh: &Mesh) -> Verdict {
     }
     for (_, process) in mesh.staying() {
         let broadcast = &process.machine.broadcast;
+        if broadcast.rounds.iter().any(|(_, held)| held.end.is_none()) {
+            return Verdict::Broken("half a round is here, and will never be whole");
+        }
         if broadcast.is_sending() {
             return Verdict::Broken("a broadcast has no answer and will get none");
         }

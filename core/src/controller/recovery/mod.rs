@@ -109,7 +109,10 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             Event::From { message: ToController::Report(_) | ToController::Missing(_), .. }
             | Event::Suspected(_) => {}
             // Answers to a controller that is dead, and what whoever knows of lifetimes says again.
-            Event::From { message: ToController::Answer(_) | ToController::Noted(_), .. }
+            Event::From {
+                message: ToController::Answer(_) | ToController::Noted(_) | ToController::Counted(_),
+                ..
+            }
             | Event::Expiring(_)
             | Event::Restarted
             | Event::Timer(Timer::Probe(..) | Timer::Reshape) => {}
@@ -163,7 +166,8 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
         }
         let seated = by_place(config, here);
         self.seat(config, &claims, &seated, out);
-        for claim in seated.iter().filter(|claim| claim.calls_roll) {
+        let lost = config.bugs.has(Bug::RollCallLost);
+        for claim in seated.iter().filter(|claim| claim.calls_roll && !lost) {
             self.call_roll(config, claim.member, out);
         }
         while let Some((call, address, role)) = joins.pop() {
@@ -208,7 +212,9 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
                 *record = Some(Record { version, ..found });
             }
         }
-        self.keep_relays(seated);
+        if !config.bugs.has(Bug::RelayForgotten) {
+            self.keep_relays(seated);
+        }
         for claim in seated {
             if self.record(claim.member).is_some_and(|record| record.version == version)
                 && let Some(assign) = self.assign(claim.member)

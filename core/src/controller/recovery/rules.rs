@@ -7,6 +7,7 @@ use core::hash::Hash;
 use super::super::rules::assigned;
 use super::super::{Channel, Effect, Event, Timer};
 use super::Claim;
+use crate::channel::ToMember;
 use crate::ids::{AssignmentVersion, MemberId};
 use crate::rule::{RuleName, Step, Verdict};
 
@@ -19,6 +20,9 @@ pub const LINKS_KEPT: RuleName = RuleName { promise: "M4", name: "a link that bo
 /// A change is told, and nothing else.
 pub const CHANGES_TOLD: RuleName =
     RuleName { promise: "M4", name: "whose seat has not changed is left alone" };
+/// Who has called the roll is answered.
+pub const ROLL_ANSWERED: RuleName =
+    RuleName { promise: "M4", name: "who has called the roll meanwhile is answered" };
 type Window<'a, A> = (Vec<&'a Claim<A>>, &'a Channel<A>);
 
 /// If the window ends in this step: who had called, and the channel after.
@@ -88,6 +92,19 @@ pub(in super::super) fn changes_told<A: Clone + Debug + Eq + Hash>(step: &Step<'
         let changed = !claim.registration.agrees(&seat) || after.tree.root() == Some(claim.member);
         if told.contains(&claim.member) != changed {
             return Verdict::Broken("who is told is not whose seat has changed");
+        }
+        verdict = Verdict::Holds;
+    }
+    verdict
+}
+
+pub(in super::super) fn roll_answered<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
+    let Some((claims, after)) = ended(step) else { return Verdict::Idle };
+    let mut verdict = Verdict::Idle;
+    for claim in claims.iter().filter(|it| it.calls_roll && after.tree.contains(it.member)) {
+        let answers = |effect: &Effect<A>| matches!(effect, Effect::Send { to, message: ToMember::Roll(_) } if *to == claim.member);
+        if !step.effects.iter().any(answers) {
+            return Verdict::Broken("one who has called the roll is not answered");
         }
         verdict = Verdict::Holds;
     }

@@ -85,7 +85,12 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         }
         let Some(reign) = &mut self.reign else { return };
         let recount = roster.recount.filter(|_| !env.config.bugs.has(Bug::RecountIgnored));
+        let news = recount.is_some_and(|recount| recount.version > reign.version);
         let recounted = reign.recount(recount);
+        if news {
+            self.call_senders(env, out);
+        }
+        let Some(reign) = &mut self.reign else { return };
         let fresh = roster.departed.iter().filter(|(since, _)| *since > reign.version);
         let fresh: Vec<MemberId> = fresh.map(|(_, member)| *member).collect();
         for member in &fresh {
@@ -163,6 +168,25 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         if let Some(open) = reign.open.remove(&member) {
             out.push(Effect::ClearTimer(Timer::Submission(member, open.sequence)));
             self.void(open.round);
+        }
+    }
+
+    /// Who has departed is not known any more: senders whose broadcasts are not whole have to call again, or are taken
+    /// for gone.
+    fn call_senders(&mut self, env: &Env<'_, A>, out: &mut impl Effects<Effect<A, P>>) {
+        let Some(reign) = &mut self.reign else { return };
+        if env.config.bugs.has(Bug::HalfBroadcastKept) {
+            return;
+        }
+        let others = reign.waiting.iter().map(|waiting| waiting.origin.member);
+        for member in others.filter(|member| *member != env.me) {
+            out.push(Effect::HangSubmitter(member));
+        }
+        reign.waiting.retain(|waiting| waiting.origin.member == env.me);
+        for (member, open) in reign.open.iter() {
+            out.push(Effect::HangSubmitter(*member));
+            let timer = Timer::Submission(*member, open.sequence);
+            out.push(Effect::SetTimer { timer, after: env.config.submission });
         }
     }
 

@@ -16,7 +16,7 @@ use super::super::broadcast::{Broadcast, Env};
 use super::super::event::Effect;
 use crate::bounded::{Full, Queue};
 use crate::bug::{Bug, Bugs};
-use crate::channel::{Missing, Roster, ToController};
+use crate::channel::{Missing, Roster, ToController, Unnamed};
 use crate::ids::{AssignmentVersion, MemberId};
 use crate::machine::Effects;
 
@@ -26,9 +26,7 @@ pub struct Departures {
     /// At the root: since when, and who, the latest last.
     pub unnamed: Queue<(AssignmentVersion, MemberId)>,
     /// At the root: how many others there are than may be named.
-    pub more: u32,
-    /// At the root: the newest of these departures.
-    pub more_until: AssignmentVersion,
+    pub more: Unnamed,
     /// At the root: the newest departure that the controller waits to hear of.
     pub unnoted: Option<AssignmentVersion>,
     /// Departures up to this version are named in rounds that this member has.
@@ -52,6 +50,7 @@ impl Departures {
             Some(reign) => (reign.version, reign.cut.until),
             None => {
                 self.forget();
+                self.more = roster.unnamed.after(self.named);
                 (self.named, roster.all.until)
             }
         };
@@ -61,8 +60,7 @@ impl Departures {
             // Some whose departure was told are back, if the controller has forgotten that, and others are not found
             // again: how many are gone can still be said, but not who.
             let before = reign.cut.census.count.saturating_add(self.unnamed.len());
-            self.more = self.more.saturating_add(before.saturating_sub(left.census.count));
-            self.more_until = self.more_until.max(recount.version);
+            self.more = self.more.plus(before.saturating_sub(left.census.count), recount.version);
             self.unnamed.clear();
         }
         let fresh = roster.departed.iter().filter(|(since, who)| *since > known && who.stamp <= counted);
@@ -71,13 +69,13 @@ impl Departures {
             let first = (self.unnamed.len() >= limit).then(|| self.unnamed.pop()).flatten();
             let rest = self.unnamed.push(limit, *departed).err().map(|Full(departed)| departed);
             if let Some((since, _)) = first.or(rest) {
-                // The controller need not keep more than a head may name.
-                self.more = self.more.saturating_add(1);
-                self.more_until = self.more_until.max(since);
-                out.push(Effect::ToController(ToController::Noted(since)));
+                // The controller need not keep more names than a head may have.
+                self.more = self.more.plus(1, since);
+                out.push(Effect::ToController(ToController::Counted(since)));
             }
         }
-        self.unnoted = roster.departed.last().map(|(since, _)| *since);
+        let kept = (roster.unnamed.count > 0).then_some(roster.unnamed.until);
+        self.unnoted = roster.departed.last().map(|(since, _)| *since).max(kept);
     }
 
     /// Lets the controller forget who was named, once everybody has the round that named them: until then it may be lost
@@ -113,7 +111,7 @@ impl Departures {
             return Missing::default();
         }
         let departed = self.unnamed.iter().map(|(_, member)| *member).collect();
-        Missing { departed, more: self.more, ..Missing::default() }
+        Missing { departed, more: self.more.count, ..Missing::default() }
     }
 
     /// A round has named the departures up to this version.
@@ -122,9 +120,7 @@ impl Departures {
             self.named = until;
             self.unnamed.retain(|(since, _)| *since > until);
             // An older round may come in when a new root fetches what it lacks.
-            if until >= self.more_until {
-                self.more = 0;
-            }
+            self.more = self.more.after(until);
         }
     }
 }

@@ -54,6 +54,8 @@ pub struct Below<P> {
     pub pieces: Vec<P>,
     /// Whose values these are; `None` until the last piece.
     pub whole: Option<Share>,
+    /// It has said that the attempt has come to nothing.
+    pub spoiled: Option<Spoil>,
 }
 
 /// A member's part in the reduces of its channel.
@@ -205,33 +207,55 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
         A: Clone + Debug + Eq + Hash,
     {
         let Contribution { term, at, index, payload, whole } = contribution;
-        if term != broadcast.term() || at.round <= broadcast.position() {
-            return; // Of a root that was replaced, or of a round that is sealed.
-        }
-        // The child may have heard of the attempt before this member.
-        broadcast.hear_of(at);
-        let mixed = env.config.bugs.has(Bug::AttemptsMixed);
-        let newer = self.below.get(&link).is_none_or(|below| below.at < at && !mixed);
-        if newer {
-            let below = Below { at, pieces: Vec::new(), whole: None };
-            let _ = self.below.insert(env.links.children.len(), link, below); // A child that was assigned has a place.
-        }
-        let Some(below) = self.below.get_mut(&link) else { return };
+        let Some(below) = self.said(env, broadcast, link, (term, at)) else { return };
         let next = u32::try_from(below.pieces.len()).unwrap_or(u32::MAX);
-        if (below.at == at || mixed) && index == next && below.whole.is_none() {
+        if index == next && below.whole.is_none() {
             below.pieces.extend(payload);
             below.whole = whole;
         }
     }
 
     /// A child says that an attempt has come to nothing.
-    pub(super) fn spoiled<A>(&mut self, broadcast: &Broadcast<A, P>, term: Term, at: Try, why: Spoil)
+    pub(super) fn spoiled<A>(
+        &mut self,
+        env: &Env<'_, A>,
+        broadcast: &mut Broadcast<A, P>,
+        link: LinkId,
+        (term, at): (Term, Try),
+        why: Spoil,
+    ) where
+        A: Clone + Debug + Eq + Hash,
+    {
+        if at != self.at && env.config.bugs.has(Bug::EarlySpoilForgotten) {
+            return;
+        }
+        if let Some(below) = self.said(env, broadcast, link, (term, at)) {
+            below.spoiled = below.spoiled.max(Some(why));
+        }
+    }
+
+    /// What a child has said of an attempt, of which this member may not have heard yet. `None` if it is over.
+    fn said<A>(
+        &mut self,
+        env: &Env<'_, A>,
+        broadcast: &mut Broadcast<A, P>,
+        link: LinkId,
+        (term, at): (Term, Try),
+    ) -> Option<&mut Below<P>>
     where
         A: Clone + Debug + Eq + Hash,
     {
-        if term == broadcast.term() && at == self.at {
-            self.spoil(why);
+        if term != broadcast.term() || at.round <= broadcast.position() {
+            return None; // Of a root that was replaced, or of a round that is sealed.
         }
+        broadcast.hear_of(at);
+        let mixed = env.config.bugs.has(Bug::AttemptsMixed);
+        let newer = self.below.get(&link).is_none_or(|below| below.at < at && !mixed);
+        if newer {
+            let below = Below { at, pieces: Vec::new(), whole: None, spoiled: None };
+            let _ = self.below.insert(env.links.children.len(), link, below); // A child that was assigned has a place.
+        }
+        self.below.get_mut(&link).filter(|below| below.at == at || mixed)
     }
 
     /// Does all that follows; whether the rounds must look again.
@@ -256,13 +280,14 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
         // Before that it is not known whether the round is sealed already.
         if broadcast.carried().is_none_or(|carried| broadcast.position() < carried) {
             self.begin(Try::default());
-            self.below = Map::default();
             return false;
         }
         let open = broadcast.attempt_at(after(broadcast.position()));
         if self.at < open {
             self.begin(open);
         }
+        let below = self.below.iter().filter(|(_, below)| below.at == self.at);
+        self.spoiled = below.filter_map(|(_, below)| below.spoiled).chain(self.spoiled).max();
         if broadcast.reign.is_some() {
             return self.govern(env, broadcast, out);
         }

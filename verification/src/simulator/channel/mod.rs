@@ -138,6 +138,11 @@ pub const OF_CHANNELS: &[Part] = &[Part::Controller, Part::Member, Part::Mesh, P
 /// Rules whose case does not arise in a simulated channel, or not in every campaign, and why.
 pub const CANNOT_ARISE: &[(RuleName, &str)] = &[
     (
+        controller::recovery::rules::ROLL_ANSWERED,
+        "a member must call the roll in the time in which a restarted controller waits, which few channels see; \
+     the worlds see it",
+    ),
+    (
         member::rules::DEPARTED_UNHEARD,
         "a sender must call the root after its death was told to the root and before it \
      hears of it itself, which one channel in a thousand sees; the worlds see it",

@@ -26,11 +26,8 @@ impl Episode {
     pub(super) fn catch_up(&mut self) {
         // Those of a controller that was just restarted are not known to it yet.
         let living = self.mesh.processes.iter().filter(|process| process.listens());
-        let given = living.map(|process| {
-            let reduce = &process.machine.reduce;
-            Round(reduce.answered.0 + u64::from(reduce.calls.len()))
-        });
-        self.reduce_until(given.max().unwrap_or_default());
+        let given = living.map(|process| process.given()).max();
+        self.reduce_until(given.unwrap_or_default());
     }
 
     /// Somebody comes who will give values, too.

@@ -1,7 +1,7 @@
 //! One member's shuffles, fed anything.
 
 use cirrus_core::bug::Bugs;
-use cirrus_core::channel::{Assign, Census, Cut, Present, Role, Roll, Roster, RoundId, ToMember};
+use cirrus_core::channel::{Assign, Census, Cut, Present, Role, Roll, Roster, RoundId, ToMember, Unnamed};
 use cirrus_core::direct::{Have, Limits, LineEvent, Timer};
 use cirrus_core::ids::{AssignmentVersion, MemberId, Millis, Place, Position, Round, Term};
 use cirrus_core::member::Phase;
@@ -47,7 +47,13 @@ fn words(role: Role) -> Vec<ToMember<Address>> {
     let [_, other, stranger, _] = people();
     let assign = |serial: u32, all: Option<Cut>| {
         let term = Term(ids::stamp(2));
-        let roster = all.map(|all| Roster { term, all, departed: Vec::new(), recount: None });
+        let roster = all.map(|all| Roster {
+            term,
+            all,
+            departed: Vec::new(),
+            unnamed: Unnamed::default(),
+            recount: None,
+        });
         let version = AssignmentVersion(ids::stamp(serial));
         ToMember::Assign(Assign { version, place: Place(0), parent: None, children: Vec::new(), roster })
     };

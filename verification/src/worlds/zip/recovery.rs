@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cirrus_core::channel::ToController;
 use cirrus_core::controller;
-use cirrus_core::ids::ControllerEpoch;
+use cirrus_core::ids::{ControllerEpoch, MemberId};
 use cirrus_core::member::{self, Kind, Phase};
 
 use super::witnesses::*;
@@ -92,6 +92,25 @@ const BEHIND: Witness<Mesh> = Witness {
         let ended = |it: &Arc<Process>| it.machine.phase == Phase::Ended(member::End::Fenced);
         let leaves = |it: &Arc<Process>| it.control.up.contains(&ToController::Leave);
         is_restarted(mesh) && mesh.processes.iter().any(|it| ended(it) && leaves(it))
+    },
+};
+const HALF_WAITS: Witness<Mesh> = Witness {
+    name: "one of whom half a broadcast waits is dead when the controller has forgotten it",
+    seen: |mesh| {
+        let waits = |it: &Process, dead: MemberId| {
+            let waiting = it.machine.broadcast.reign.iter().flat_map(|reign| reign.waiting.iter());
+            waiting.into_iter().any(|waiting| waiting.origin.member == dead && !waiting.whole)
+        };
+        let dead = mesh.processes.iter().filter(|it| !it.alive).filter_map(|it| it.machine.id);
+        let mut half = dead.filter(|member| mesh.processes.iter().any(|it| waits(it, *member)));
+        mesh.controller.recovery.is_some() && half.next().is_some()
+    },
+};
+const RELAY_KEPT: Witness<Mesh> = Witness {
+    name: "a link by relay outlives the controller that gave it",
+    seen: |mesh| {
+        let relay = |wire: &Arc<Wire>| wire.relay && wire.child_end == wire.parent_end;
+        is_restarted(mesh) && mesh.controller.recovery.is_none() && mesh.wires.values().any(relay)
     },
 };
 
@@ -183,6 +202,23 @@ const RESTART_LEAVE: Small = Small {
     witnesses: &[DELIVERED, RESTARTED, SUCCEEDED, LEFT],
     ..RESTART
 };
+/// A sender dies whose broadcast waits behind another one, and the controller forgets it.
+const RESTART_SENDER: Small = Small {
+    sends: &[(1, 2), (2, 1)],
+    faults: &[(Fault::Restart, 1), (Fault::Crash, 1)],
+    mortal: &[1],
+    prompt_control: true,
+    witnesses: &[DELIVERED, RESTARTED, HALF_WAITS],
+    ..RESTART
+};
+/// Two cannot reach each other.
+const RESTART_RELAY: Small = Small {
+    sends: &[(2, 1)],
+    faults: &[(Fault::Restart, 1), (Fault::Block, 1)],
+    prompt_control: true,
+    witnesses: &[DELIVERED, RESTARTED, RELAYED, RELAY_KEPT],
+    ..RESTART
+};
 const RESTART_SUM: Small = Small {
     kind: Kind::Reduce,
     sends: &[(0, 2), (1, 2), (2, 2)],
@@ -194,7 +230,7 @@ const RESTART_SUM: Small = Small {
 /// The worlds of this family.
 pub(super) fn worlds() -> Vec<World> {
     vec![
-        world!("zip-restart", "the controller is restarted", (14_304, 29), RESTART),
+        world!("zip-restart", "the controller is restarted", (14_604, 29), RESTART),
         world!("zip-restart-twice", "the controller is restarted twice", (744, 22), RESTART_TWICE),
         world!(
             "zip-restart-crash",
@@ -218,6 +254,8 @@ pub(super) fn worlds() -> Vec<World> {
         world!("zip-restart-early", "the controller does not wait for all", (42_789, 43), RESTART_EARLY),
         world!("zip-restart-join", "the controller is restarted, one joins", (29_585, 40), RESTART_JOIN),
         world!("zip-restart-leave", "the controller is restarted, one leaves", (238_822, 53), RESTART_LEAVE),
+        world!("zip-restart-sender", "a sender dies, and is forgotten", (72_694, 41), RESTART_SENDER),
+        world!("zip-restart-relay", "the controller is restarted, a relay stays", (18_539, 26), RESTART_RELAY),
         world!("sum-restart", "a reduce, the controller is restarted, one dies", (122_758, 55), RESTART_SUM),
     ]
 }

@@ -119,9 +119,7 @@ fn named(setup: &Setup, mesh: &Mesh, process: &Process, head: &Head, pieces: Opt
         return Verdict::Broken("a head names more than it may");
     }
     let Some(gone) = gone(setup, mesh, process, head) else { return Verdict::Idle };
-    // More than can be named may be forgotten with a root, also if others were named in a round between.
-    let many = gone.iter().filter(|(member, _)| !has(mesh, &inside, *member)).count();
-    let more = seal.missing.more > 0 || many > setup.member.missing_max as usize;
+    let more = seal.missing.more > 0;
     let mut verdict = Verdict::Idle;
     for (member, earlier) in gone {
         let here = seal.missing.departed.contains(&member);
