@@ -111,6 +111,7 @@ impl ControllerRequest {
                     ToController::Answer(probe) => (out.part(&probe), kind::ANSWER),
                     ToController::Leave => (out, kind::LEAVE),
                     ToController::Noted(version) => (out.part(&version), kind::NOTED),
+                    ToController::Counted(version) => (out.part(&version), kind::COUNTED),
                     ToController::CallRoll => (out, kind::CALL_ROLL),
                     ToController::Missing(member) => (out.part(&member), kind::MISSING),
                 }
@@ -161,6 +162,7 @@ fn message(kind: u16, body: &mut Reader) -> Result<ToController<Address>, Format
         kind::ANSWER => ToController::Answer(body.part()?),
         kind::LEAVE => ToController::Leave,
         kind::NOTED => ToController::Noted(body.part()?),
+        kind::COUNTED => ToController::Counted(body.part()?),
         kind::CALL_ROLL => ToController::CallRoll,
         kind::MISSING => ToController::Missing(body.part()?),
         _ => return Err(FormatError::Corrupt("a frame that is not a message to a controller of channels")),

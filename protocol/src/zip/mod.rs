@@ -62,6 +62,8 @@ pub mod kind {
     pub const CALL_ROLL: u16 = 0x0515;
     /// `ToController::Missing`.
     pub const MISSING: u16 = 0x0516;
+    /// `ToController::Counted`.
+    pub const COUNTED: u16 = 0x0517;
     /// [`ControllerReply::Lease`](super::ControllerReply::Lease).
     pub const LEASE: u16 = 0x0601;
     /// [`ControllerReply::Accepted`](super::ControllerReply::Accepted).

@@ -7,7 +7,8 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use cirrus_core::channel::{
-    Assign, Census, Cut, Parent, Present, Probe, ProbeId, Recount, Registration, Role, Roll, Roster, Standing,
+    Assign, Census, Cut, Parent, Present, Probe, ProbeId, Recount, Registration, Role, Roll, Roster,
+    Standing, Unnamed,
 };
 use cirrus_core::controller;
 use cirrus_core::directory::{ChannelName, Refusal};
@@ -276,7 +277,14 @@ structure! {
     Probe { id: ProbeId, about: Option<LinkId> }
     Parent<Address> { edge: Edge, address: Address, relay: bool }
     Recount { version: AssignmentVersion, cuts: [Cut; 2] }
-    Roster { term: Term, all: Cut, departed: Vec<(AssignmentVersion, MemberId)>, recount: Option<Recount> }
+    Unnamed { count: u32, until: AssignmentVersion }
+    Roster {
+        term: Term,
+        all: Cut,
+        departed: Vec<(AssignmentVersion, MemberId)>,
+        unnamed: Unnamed,
+        recount: Option<Recount>
+    }
     Assign<Address> {
         version: AssignmentVersion,
         place: Place,

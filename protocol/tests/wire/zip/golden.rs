@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use cirrus_core::channel::{
     Assign, Census, Chunk, Contribution, Cut, Failure, Frame, Head, Missing, Origin, Parent, Piece, Present,
     Probe, ProbeId, Recount, Registration, Report, Resume, Role, Roll, Roster, RoundId, Seal, Share, Spoil,
-    Standing, Submit, Sync, ToController, ToMember, Try,
+    Standing, Submit, Sync, ToController, ToMember, Try, Unnamed,
 };
 use cirrus_core::controller;
 use cirrus_core::direct::Have;
@@ -128,6 +128,7 @@ fn to_controller() -> Vec<(&'static str, ToController<Address>)> {
         ("answer, about nothing", ToController::Answer(probe(None))),
         ("leave", ToController::Leave),
         ("noted", ToController::Noted(VERSION)),
+        ("counted", ToController::Counted(VERSION)),
         ("call roll", ToController::CallRoll),
         ("missing", ToController::Missing(OTHER)),
     ]
@@ -177,7 +178,11 @@ fn to_member() -> Vec<(&'static str, ToMember<Address>)> {
     };
     let parent = Parent { edge: Edge { member: OTHER, link: LINK }, address: address(), relay: true };
     let below = vec![Edge { member: THIRD, link: OTHER_LINK }];
-    let roster = |all, departed, recount| Some(Roster { term: TERM, all, departed, recount });
+    let roster = |all, departed: Vec<_>, recount| {
+        let count = u32::try_from(departed.len()).unwrap();
+        let unnamed = Unnamed { count, until: AssignmentVersion(stamp(4, count)) };
+        Some(Roster { term: TERM, all, departed, unnamed, recount })
+    };
     let probe = Probe { id: ProbeId(stamp(4, 34)), about: Some(LINK) };
     vec![
         ("welcome", ToMember::Welcome(ME)),

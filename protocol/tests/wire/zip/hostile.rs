@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use super::golden::messages;
 use super::{Message, sample};
 
-const KINDS: [u16; 42] = [
+const KINDS: [u16; 43] = [
     handshake::kind::OPEN,
     handshake::kind::CHALLENGE,
     handshake::kind::PROOF,
@@ -34,6 +34,7 @@ const KINDS: [u16; 42] = [
     kind::NOTED,
     kind::CALL_ROLL,
     kind::MISSING,
+    kind::COUNTED,
     kind::LEASE,
     kind::ACCEPTED,
     kind::REFUSED,

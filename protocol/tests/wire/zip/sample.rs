@@ -4,7 +4,7 @@ use bytes::Bytes;
 use cirrus_core::channel::{
     Assign, Census, Chunk, Contribution, Cut, Failure, Frame, Head, Missing, Origin, Parent, Piece, Present,
     Probe, ProbeId, Recount, Registration, Report, Resume, Role, Roll, Roster, RoundId, Seal, Share, Spoil,
-    Standing, Submit, Sync, ToController, ToMember, Try,
+    Standing, Submit, Sync, ToController, ToMember, Try, Unnamed,
 };
 use cirrus_core::controller;
 use cirrus_core::direct::Have;
@@ -141,6 +141,7 @@ fn to_controller() -> impl Strategy<Value = ToController<Address>> {
         probe().prop_map(ToController::Answer),
         Just(ToController::Leave),
         version().prop_map(ToController::Noted),
+        version().prop_map(ToController::Counted),
         Just(ToController::CallRoll),
         member().prop_map(ToController::Missing),
     ]
@@ -166,8 +167,9 @@ fn request() -> impl Strategy<Value = ControllerRequest> {
 fn roster() -> impl Strategy<Value = Roster> {
     let recount =
         (version(), cut(), cut()).prop_map(|(version, cut, next)| Recount { version, cuts: [cut, next] });
-    (term(), cut(), vec((version(), member()), 0..4), of(recount))
-        .prop_map(|(term, all, departed, recount)| Roster { term, all, departed, recount })
+    let unnamed = (any::<u32>(), version()).prop_map(|(count, until)| Unnamed { count, until });
+    (term(), cut(), vec((version(), member()), 0..4), unnamed, of(recount))
+        .prop_map(|(term, all, departed, unnamed, recount)| Roster { term, all, departed, unnamed, recount })
 }
 
 fn assign() -> impl Strategy<Value = Assign<Address>> {

@@ -33,7 +33,7 @@ use std::fmt;
 
 use cirrus_core::bug::Bugs;
 use cirrus_core::rule::RuleName;
-use cirrus_core::{direct, member};
+use cirrus_core::{controller, direct, member};
 
 use crate::tally::{Broken, Part, Tally};
 use crate::zip::Fault;

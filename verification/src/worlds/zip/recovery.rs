@@ -255,7 +255,12 @@ pub(super) fn worlds() -> Vec<World> {
         world!("zip-restart-join", "the controller is restarted, one joins", (29_585, 40), RESTART_JOIN),
         world!("zip-restart-leave", "the controller is restarted, one leaves", (238_822, 53), RESTART_LEAVE),
         world!("zip-restart-sender", "a sender dies, and is forgotten", (72_694, 41), RESTART_SENDER),
-        world!("zip-restart-relay", "the controller is restarted, a relay stays", (18_539, 26), RESTART_RELAY),
+        world!(
+            "zip-restart-relay",
+            "the controller is restarted, a relay stays",
+            (18_539, 26),
+            RESTART_RELAY
+        ),
         world!("sum-restart", "a reduce, the controller is restarted, one dies", (122_758, 55), RESTART_SUM),
     ]
 }
