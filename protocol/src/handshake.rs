@@ -13,7 +13,9 @@
 //! nothing to somebody who has not proven anything. What is keyed with what is in `FORMAT.md`; the computing is the
 //! transport's.
 
-use cirrus_core::ids::JobId;
+/// What a proof is about, for who computes it: a transport needs nothing else of core.
+pub use cirrus_core::directory::{Credential, Token};
+pub use cirrus_core::ids::JobId;
 
 use crate::error::FormatError;
 use crate::fields::{Reader, Writer};

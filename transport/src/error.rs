@@ -1,5 +1,6 @@
 //! What can go wrong between two ends, and what to do about it.
 
+use core::time::Duration;
 use std::io;
 use std::sync::Arc;
 
@@ -85,4 +86,74 @@ pub enum TransportError {
         /// What is wrong with it.
         source: FormatError,
     },
+    /// The other end does not show that it may be here, or will not have this one.
+    #[error(
+        "{peer} was not admitted, or does not admit this process: it belongs to another job, or has another token for it; give both the same job and token"
+    )]
+    Denied {
+        /// The other end.
+        peer: Arc<str>,
+    },
+    /// Who was called does not have the job's token.
+    #[error(
+        "{peer} cannot prove that it has the job's token: it may be somebody else's process; check the address"
+    )]
+    Impostor {
+        /// The other end.
+        peer: Arc<str>,
+    },
+    /// The other end does not take part in what every connection begins with.
+    #[error(
+        "{peer} does not begin with a proof of its token, or ends before it: run the same version of the program at both ends, with a token"
+    )]
+    Unasked {
+        /// The other end.
+        peer: Arc<str>,
+    },
+    /// The other end has not finished what every connection begins with.
+    #[error(
+        "{peer} was silent for {after:?} where it had to prove who it is: the connection is given up; connect again"
+    )]
+    Silent {
+        /// The other end.
+        peer: Arc<str>,
+        /// How long it was waited for.
+        after: Duration,
+    },
+    /// The system has no random numbers.
+    #[error(
+        "cannot prove anything to {peer}: the system has no random numbers; look at what it allows this process to do"
+    )]
+    NoRandomness {
+        /// The other end.
+        peer: Arc<str>,
+    },
+    /// The connection cannot be encrypted.
+    #[error(
+        "cannot encrypt the connection with {peer}: {source}; give both ends certificates of the same authority, or none"
+    )]
+    Tls {
+        /// The other end.
+        peer: Arc<str>,
+        /// What is wrong.
+        source: io::Error,
+    },
+    /// A certificate or key is of no use.
+    #[error("cannot use the {what}: {detail}; give one in PEM format that is valid for this purpose")]
+    Certificate {
+        /// Which.
+        what: &'static str,
+        /// What is wrong with it.
+        detail: String,
+    },
+}
+
+impl TransportError {
+    /// Why an address cannot be listened at.
+    pub(crate) fn listening(address: &str, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::AddrInUse => Self::AddressInUse { address: address.into() },
+            _ => Self::Listen { address: address.into(), source },
+        }
+    }
 }

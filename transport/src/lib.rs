@@ -8,9 +8,15 @@
 //! to each, and writes them all at once. Back-pressure is the medium's own: [`FrameSender::flush`] waits until the
 //! other end takes the bytes, and nothing is read before somebody asks for the next frame.
 //!
-//! Who may connect, what a frame means, how long to wait and whether to try again is left to the runtime. To add a
-//! transport, implement [`Transport`] in a file of its own and list it here; whatever carries a stream of bytes
-//! gets its frames from `stream`.
+//! What a frame means, how long to wait and whether to try again is left to the runtime. To add a transport, implement
+//! [`Medium`] in a file of its own and list it here: whatever carries a stream of bytes gets its frames from `stream`.
+//!
+//! | module | what |
+//! |---|---|
+//! | [`tcp`], [`unix`], [`memory`] | media |
+//! | [`tls`] | another medium, encrypted |
+//! | [`faults`] | another medium, with faults: for tests |
+//! | [`auth`] | whether who is at the other end has the job's token; on any transport |
 #![forbid(unsafe_code)]
 
 use core::future::Future;
@@ -18,12 +24,19 @@ use std::sync::Arc;
 
 use cirrus_protocol::frame::Frame;
 
+pub mod auth;
 pub mod error;
+pub mod faults;
+mod medium;
 pub mod memory;
 mod stream;
 pub mod tcp;
+pub mod tls;
+#[cfg(unix)]
+pub mod unix;
 
 pub use error::TransportError;
+pub use medium::{Acceptor, Medium, Stream, StreamListener};
 pub use stream::{StreamReceiver, StreamSender};
 
 /// A way to carry frames.
@@ -131,4 +144,7 @@ pub trait FrameReceiver: Send + 'static {
     /// # Errors
     /// `Format`, as in [`next`](Self::next).
     fn try_next_buffered(&mut self) -> Result<Option<Frame>, TransportError>;
+
+    /// From now on, frames with longer bodies than this are refused. Answers what the limit was.
+    fn set_body_limit(&mut self, limit: u32) -> u32;
 }

@@ -12,9 +12,10 @@ use cirrus_protocol::frame::DEFAULT_BODY_LIMIT;
 use tokio::io::{DuplexStream, duplex};
 use tokio::sync::mpsc;
 
+use crate::Connection;
 use crate::error::TransportError;
+use crate::medium::{Acceptor, Medium, Stream};
 use crate::stream::{StreamReceiver, StreamSender};
-use crate::{Connection, Listener, Transport};
 
 /// Connections that may wait to be accepted at one address.
 const BACKLOG: usize = 64;
@@ -29,7 +30,7 @@ pub struct Memory {
 
 #[derive(Debug, Default)]
 pub(crate) struct Addresses {
-    listeners: BTreeMap<String, mpsc::Sender<MemoryConnection>>,
+    listeners: BTreeMap<String, mpsc::Sender<MemoryStream>>,
     /// The number for the next free address, or end of a connection.
     next: u64,
 }
@@ -37,11 +38,14 @@ pub(crate) struct Addresses {
 /// One end of an in-memory connection.
 pub type MemoryConnection = Connection<StreamSender<DuplexStream>, StreamReceiver<DuplexStream>>;
 
+/// One end of an in-memory stream of bytes.
+type MemoryStream = Stream<DuplexStream, DuplexStream>;
+
 /// Listens for in-memory connections.
 #[derive(Debug)]
-pub struct MemoryListener {
+pub struct MemoryAcceptor {
     address: String,
-    waiting: mpsc::Receiver<MemoryConnection>,
+    waiting: mpsc::Receiver<MemoryStream>,
 }
 
 impl Default for Memory {
@@ -66,27 +70,34 @@ impl Memory {
     /// Two ends that are connected with each other, without an address.
     #[must_use]
     pub fn pair(&self, names: [&str; 2]) -> [MemoryConnection; 2] {
-        // One pipe for each direction: a dropped sender then ends its own direction only.
-        let (there, here) = (duplex(self.pipe_bytes), duplex(self.pipe_bytes));
-        let [first, second] = names.map(Arc::<str>::from);
-        [self.end(there.0, here.1, second), self.end(here.0, there.1, first)]
-    }
-
-    fn end(&self, write: DuplexStream, read: DuplexStream, peer: Arc<str>) -> MemoryConnection {
-        Connection {
+        self.streams(names).map(|Stream { read, write, peer }| Connection {
             sender: StreamSender::new(write, peer.clone(), self.body_limit),
             receiver: StreamReceiver::new(read, peer.clone(), self.body_limit),
             peer,
-        }
+        })
+    }
+
+    fn streams(&self, names: [&str; 2]) -> [MemoryStream; 2] {
+        // One pipe for each direction: a dropped sender then ends its own direction only.
+        let (there, here) = (duplex(self.pipe_bytes), duplex(self.pipe_bytes));
+        let [first, second] = names.map(Arc::<str>::from);
+        [
+            Stream { write: there.0, read: here.1, peer: second },
+            Stream { write: here.0, read: there.1, peer: first },
+        ]
     }
 }
 
-impl Transport for Memory {
-    type Sender = StreamSender<DuplexStream>;
-    type Receiver = StreamReceiver<DuplexStream>;
-    type Listener = MemoryListener;
+impl Medium for Memory {
+    type Read = DuplexStream;
+    type Write = DuplexStream;
+    type Acceptor = MemoryAcceptor;
 
-    async fn connect(&self, address: &str) -> Result<MemoryConnection, TransportError> {
+    fn body_limit(&self) -> u32 {
+        self.body_limit
+    }
+
+    async fn open(&self, address: &str) -> Result<MemoryStream, TransportError> {
         let refused = || TransportError::Connect {
             address: address.into(),
             source: io::ErrorKind::ConnectionRefused.into(),
@@ -96,12 +107,12 @@ impl Transport for Memory {
             addresses.next += 1;
             (addresses.listeners.get(address).cloned().ok_or_else(refused)?, addresses.next)
         };
-        let [near, far] = self.pair([&format!("client {number}"), address]);
+        let [near, far] = self.streams([&format!("client {number}"), address]);
         listener.send(far).await.map_err(|_| refused())?;
         Ok(near)
     }
 
-    async fn listen(&self, address: &str) -> Result<MemoryListener, TransportError> {
+    async fn bind(&self, address: &str) -> Result<MemoryAcceptor, TransportError> {
         let (listener, waiting) = mpsc::channel(BACKLOG);
         let mut addresses = self.addresses();
         let address = if address == "*" {
@@ -114,19 +125,19 @@ impl Transport for Memory {
             return Err(TransportError::AddressInUse { address });
         }
         addresses.listeners.insert(address.clone(), listener);
-        Ok(MemoryListener { address, waiting })
+        Ok(MemoryAcceptor { address, waiting })
     }
 }
 
-impl Listener for MemoryListener {
-    type Sender = StreamSender<DuplexStream>;
-    type Receiver = StreamReceiver<DuplexStream>;
+impl Acceptor for MemoryAcceptor {
+    type Read = DuplexStream;
+    type Write = DuplexStream;
 
     fn address(&self) -> &str {
         &self.address
     }
 
-    async fn accept(&mut self) -> Result<MemoryConnection, TransportError> {
+    async fn next(&mut self) -> Result<MemoryStream, TransportError> {
         self.waiting.recv().await.ok_or_else(|| TransportError::Accept {
             address: self.address.clone(),
             source: io::ErrorKind::NotConnected.into(),

@@ -4,10 +4,10 @@
 //! are; a flush writes both, in order, by vectored writes. So many small frames leave in one write, and a large
 //! array leaves from where it lies.
 //!
-//! **Receiving.** One read fetches whatever has arrived, up to the rest of the frame at hand or [`READ_BYTES`],
-//! whichever is more. Bodies are slices of that buffer. A large body arrives in memory that was reserved for it
-//! when its header had been checked; only what came along with the header is moved there. A small body that is kept
-//! keeps the buffer (about [`READ_BYTES`]) alive.
+//! **Receiving.** One read fetches whatever has arrived, up to [`READ_BYTES`]. Bodies are slices of that buffer. A
+//! larger body arrives in memory that was reserved for it when its header had been checked, and for nothing else; only
+//! what came along with the header is moved there, and behind one large frame, where another one is likely, no more is
+//! fetched with a header than [`GLANCE_BYTES`]. A small body that is kept keeps the buffer (about [`READ_BYTES`]) alive.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
@@ -27,6 +27,8 @@ mod tests;
 const COPY_BYTES: usize = 4 << 10;
 /// How much to ask the system for when little is missing.
 const READ_BYTES: usize = 64 << 10;
+/// How much to ask the system for behind a large frame.
+const GLANCE_BYTES: usize = 4 << 10;
 /// How many pieces go into one vectored write.
 const SLICES_MAX: usize = 64;
 
@@ -118,7 +120,9 @@ impl<W: AsyncWrite + Unpin + Send + 'static> FrameSender for StreamSender<W> {
                 Err(source) => return Err(broken(source)),
             }
         }
-        Ok(())
+        // A stream that encrypts has a buffer of its own.
+        let flushed = self.stream.flush().await;
+        flushed.map_err(|source| TransportError::Broken { peer: self.peer.clone(), source })
     }
 }
 
@@ -132,6 +136,8 @@ pub struct StreamReceiver<R> {
     buffer: BytesMut,
     /// How many bytes must be in the buffer before it can hold a frame.
     needed: usize,
+    /// How many bytes the last frame took.
+    last: usize,
     /// The connection broke, for this reason. The system would tell it once, and then of a clean end.
     broken: Option<io::ErrorKind>,
 }
@@ -139,7 +145,21 @@ pub struct StreamReceiver<R> {
 impl<R> StreamReceiver<R> {
     /// Receives from `peer` frames with bodies of at most `limit` bytes.
     pub(crate) fn new(stream: R, peer: Arc<str>, limit: u32) -> Self {
-        Self { stream, peer, limit, buffer: BytesMut::new(), needed: HEADER_BYTES, broken: None }
+        Self { stream, peer, limit, buffer: BytesMut::new(), needed: HEADER_BYTES, last: 0, broken: None }
+    }
+}
+
+impl<R> StreamReceiver<R> {
+    /// How much to ask the system for.
+    fn room(&self) -> usize {
+        let missing = self.needed.saturating_sub(self.buffer.len());
+        if self.needed > READ_BYTES {
+            missing // Anything more would outgrow the memory that the body shall stay in.
+        } else if self.last > READ_BYTES {
+            missing.max(GLANCE_BYTES)
+        } else {
+            READ_BYTES
+        }
     }
 }
 
@@ -152,7 +172,7 @@ impl<R: AsyncRead + Unpin + Send + 'static> FrameReceiver for StreamReceiver<R> 
             if let Some(kind) = self.broken {
                 return Err(TransportError::Broken { peer: self.peer.clone(), source: kind.into() });
             }
-            let room = self.needed.saturating_sub(self.buffer.len()).max(READ_BYTES);
+            let room = self.room();
             self.buffer.reserve(room);
             let read = self.stream.read_buf(&mut (&mut self.buffer).limit(room)).await;
             let (peer, received, needed) = (self.peer.clone(), self.buffer.len(), self.needed);
@@ -169,13 +189,22 @@ impl<R: AsyncRead + Unpin + Send + 'static> FrameReceiver for StreamReceiver<R> 
     }
 
     fn try_next_buffered(&mut self) -> Result<Option<Frame>, TransportError> {
+        let before = self.buffer.len();
         match decode(&mut self.buffer, self.limit) {
-            Ok(Decoded::Frame(frame)) => Ok(Some(frame)),
+            Ok(Decoded::Frame(frame)) => {
+                self.last = before - self.buffer.len();
+                self.needed = HEADER_BYTES;
+                Ok(Some(frame))
+            }
             Ok(Decoded::Incomplete { needed }) => {
                 self.needed = needed;
                 Ok(None)
             }
             Err(source) => Err(TransportError::Format { peer: self.peer.clone(), source }),
         }
+    }
+
+    fn set_body_limit(&mut self, limit: u32) -> u32 {
+        core::mem::replace(&mut self.limit, limit)
     }
 }

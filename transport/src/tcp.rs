@@ -1,7 +1,8 @@
-//! Frames over TCP: between machines, and between the processes of one.
+//! Bytes over TCP: between machines, and between the processes of one.
 //!
-//! Nagle's algorithm is off, since senders gather what belongs together by themselves. Keep-alive, time-outs and
-//! connecting again are the runtime's business.
+//! Nagle's algorithm is off, since senders gather what belongs together by themselves. The system sizes the buffers of
+//! a connection as it goes, up to several megabytes; to ask for a size would end that, and could ask for no more than a
+//! limit that is smaller by default. Keep-alive, time-outs and connecting again are the runtime's business.
 
 use std::io;
 use std::sync::Arc;
@@ -11,8 +12,7 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::error::TransportError;
-use crate::stream::{StreamReceiver, StreamSender};
-use crate::{Connection, Listener, Transport};
+use crate::medium::{Acceptor, Medium, Stream};
 
 /// The TCP transport. An address is `host:port`; port 0 listens at any free one.
 #[derive(Clone, Copy, Debug)]
@@ -27,54 +27,51 @@ impl Default for Tcp {
     }
 }
 
-/// One end of a TCP connection.
-pub type TcpConnection = Connection<StreamSender<OwnedWriteHalf>, StreamReceiver<OwnedReadHalf>>;
-
 /// Listens for TCP connections.
 #[derive(Debug)]
 pub struct TcpAcceptor {
     listener: TcpListener,
     address: String,
-    body_limit: u32,
 }
 
-impl Transport for Tcp {
-    type Sender = StreamSender<OwnedWriteHalf>;
-    type Receiver = StreamReceiver<OwnedReadHalf>;
-    type Listener = TcpAcceptor;
+impl Medium for Tcp {
+    type Read = OwnedReadHalf;
+    type Write = OwnedWriteHalf;
+    type Acceptor = TcpAcceptor;
 
-    async fn connect(&self, address: &str) -> Result<TcpConnection, TransportError> {
-        let stream = TcpStream::connect(address).await;
-        let connection = stream.and_then(|stream| split(stream, address.into(), self.body_limit));
-        connection.map_err(|source| TransportError::Connect { address: address.into(), source })
+    fn body_limit(&self) -> u32 {
+        self.body_limit
     }
 
-    async fn listen(&self, address: &str) -> Result<TcpAcceptor, TransportError> {
-        let refused = |source: io::Error| match source.kind() {
-            io::ErrorKind::AddrInUse => TransportError::AddressInUse { address: address.into() },
-            _ => TransportError::Listen { address: address.into(), source },
-        };
+    async fn open(&self, address: &str) -> Result<Stream<OwnedReadHalf, OwnedWriteHalf>, TransportError> {
+        let stream = TcpStream::connect(address).await;
+        let stream = stream.and_then(|stream| split(stream, address.into()));
+        stream.map_err(|source| TransportError::Connect { address: address.into(), source })
+    }
+
+    async fn bind(&self, address: &str) -> Result<TcpAcceptor, TransportError> {
+        let refused = |source| TransportError::listening(address, source);
         let listener = TcpListener::bind(address).await.map_err(refused)?;
         let address = listener.local_addr().map_err(refused)?.to_string();
-        Ok(TcpAcceptor { listener, address, body_limit: self.body_limit })
+        Ok(TcpAcceptor { listener, address })
     }
 }
 
-impl Listener for TcpAcceptor {
-    type Sender = StreamSender<OwnedWriteHalf>;
-    type Receiver = StreamReceiver<OwnedReadHalf>;
+impl Acceptor for TcpAcceptor {
+    type Read = OwnedReadHalf;
+    type Write = OwnedWriteHalf;
 
     fn address(&self) -> &str {
         &self.address
     }
 
-    async fn accept(&mut self) -> Result<TcpConnection, TransportError> {
+    async fn next(&mut self) -> Result<Stream<OwnedReadHalf, OwnedWriteHalf>, TransportError> {
         loop {
             match self.listener.accept().await {
                 Ok((stream, peer)) => {
                     // A connection that takes no option any more is gone already.
-                    if let Ok(connection) = split(stream, peer.to_string().into(), self.body_limit) {
-                        return Ok(connection);
+                    if let Ok(stream) = split(stream, peer.to_string().into()) {
+                        return Ok(stream);
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
@@ -84,10 +81,8 @@ impl Listener for TcpAcceptor {
     }
 }
 
-fn split(stream: TcpStream, peer: Arc<str>, body_limit: u32) -> io::Result<TcpConnection> {
+fn split(stream: TcpStream, peer: Arc<str>) -> io::Result<Stream<OwnedReadHalf, OwnedWriteHalf>> {
     stream.set_nodelay(true)?;
     let (read, write) = stream.into_split();
-    let sender = StreamSender::new(write, peer.clone(), body_limit);
-    let receiver = StreamReceiver::new(read, peer.clone(), body_limit);
-    Ok(Connection { sender, receiver, peer })
+    Ok(Stream { read, write, peer })
 }

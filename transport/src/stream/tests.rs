@@ -9,40 +9,71 @@ use cirrus_protocol::checksum::crc32c;
 use cirrus_protocol::error::FormatError;
 use cirrus_protocol::frame::{Body, Flags, Frame};
 use proptest::prelude::*;
-use tokio::io::DuplexStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 
 use super::*;
+use crate::faults::Faulty;
 use crate::memory::Memory;
 use crate::tcp::Tcp;
-use crate::{Connection, Listener, Transport};
+use crate::tls::Tls;
+use crate::unix::Unix;
+use crate::{Connection, Listener, Medium, Transport};
 
 const LIMIT: u32 = 16 << 20;
 
-/// A transport over streams of bytes, whose ends a test can use without the frames.
-trait Wire: Transport<Sender = StreamSender<Self::Write>, Receiver = StreamReceiver<Self::Read>> {
-    type Write: AsyncWrite + Unpin + Send + 'static;
-    type Read: AsyncRead + Unpin + Send + 'static;
-    /// Listens at any free address.
-    const ANY: &str;
+/// A medium that a test can make.
+trait Wire: Medium {
     fn new(body_limit: u32) -> Self;
+    /// Where to listen: any free address.
+    fn any() -> String;
 }
 
 impl Wire for Tcp {
-    type Write = OwnedWriteHalf;
-    type Read = OwnedReadHalf;
-    const ANY: &str = "127.0.0.1:0";
     fn new(body_limit: u32) -> Self {
         Self { body_limit }
+    }
+
+    fn any() -> String {
+        "127.0.0.1:0".into()
+    }
+}
+
+impl Wire for Unix {
+    fn new(body_limit: u32) -> Self {
+        Self { body_limit }
+    }
+
+    fn any() -> String {
+        crate::unix::tests::free_path()
     }
 }
 
 impl Wire for Memory {
-    type Write = DuplexStream;
-    type Read = DuplexStream;
-    const ANY: &str = "*";
     fn new(body_limit: u32) -> Self {
         Self::new(body_limit, 64 << 10)
+    }
+
+    fn any() -> String {
+        "*".into()
+    }
+}
+
+impl Wire for Faulty<Memory> {
+    fn new(body_limit: u32) -> Self {
+        Self::new(<Memory as Wire>::new(body_limit))
+    }
+
+    fn any() -> String {
+        Memory::any()
+    }
+}
+
+impl Wire for Tls<Tcp> {
+    fn new(body_limit: u32) -> Self {
+        crate::tls::tests::encrypted(Tcp { body_limit })
+    }
+
+    fn any() -> String {
+        Tcp::any()
     }
 }
 
@@ -51,14 +82,16 @@ type End<T> = Connection<<T as Transport>::Sender, <T as Transport>::Receiver>;
 /// Who connected and who accepted.
 async fn connected<T: Wire>() -> (End<T>, End<T>) {
     let transport = T::new(LIMIT);
-    let mut listener = transport.listen(T::ANY).await.unwrap();
-    let near = transport.connect(listener.address()).await.unwrap();
-    assert_eq!(&*near.peer, listener.address());
-    (near, listener.accept().await.unwrap())
+    let mut listener = transport.listen(&T::any()).await.unwrap();
+    let address = listener.address().to_owned();
+    let (near, far) = tokio::join!(transport.connect(&address), listener.accept());
+    let near = near.unwrap();
+    assert_eq!(&*near.peer, address);
+    (near, far.unwrap())
 }
 
 /// Receives what a stranger writes before it closes the connection.
-async fn received_from_stranger<T: Wire>(bytes: &[u8]) -> T::Receiver {
+async fn received_from_stranger<T: Wire>(bytes: &[u8]) -> StreamReceiver<T::Read> {
     let (stranger, us) = connected::<T>().await;
     let mut stream = stranger.sender.stream;
     stream.write_all(bytes).await.unwrap();
@@ -88,16 +121,20 @@ fn poll_once<F: Future>(future: F) -> Poll<F::Output> {
 /// Runs each generic test on each transport.
 macro_rules! on_every_transport {
     ($($name:ident)*) => {
-        mod on_tcp {
+        on_transport! { on_tcp, super::Tcp, $($name)* }
+        on_transport! { on_unix_sockets, super::Unix, $($name)* }
+        on_transport! { in_memory, super::Memory, $($name)* }
+        on_transport! { through_faults, super::Faulty<super::Memory>, $($name)* }
+        on_transport! { on_tls, super::Tls<super::Tcp>, $($name)* }
+    };
+}
+
+macro_rules! on_transport {
+    ($module:ident, $transport:ty, $($name:ident)*) => {
+        mod $module {
             $(#[tokio::test]
             async fn $name() {
-                super::$name::<crate::tcp::Tcp>().await;
-            })*
-        }
-        mod in_memory {
-            $(#[tokio::test]
-            async fn $name() {
-                super::$name::<crate::memory::Memory>().await;
+                super::$name::<$transport>().await;
             })*
         }
     };
@@ -111,6 +148,8 @@ on_every_transport! {
     random_bytes_are_named
     another_version_is_named
     a_huge_length_is_named
+    a_limit_can_be_changed
+    large_bodies_stay_where_they_arrived
     a_damaged_body_is_named
     a_frame_that_is_too_long_is_not_sent
     a_cancelled_flush_loses_nothing
@@ -239,6 +278,46 @@ async fn a_huge_length_is_named<T: Wire>() {
     assert!(receiver.buffer.capacity() <= 2 * READ_BYTES, "memory was reserved for it");
 }
 
+async fn a_limit_can_be_changed<T: Wire>() {
+    let (mut near, mut far) = connected::<T>().await;
+    assert_eq!(far.receiver.set_body_limit(10), LIMIT);
+    for length in [10, 11] {
+        near.sender.send(frame(1, bytes(length).into())).await.unwrap();
+    }
+    assert_eq!(far.receiver.next().await.unwrap(), Some(frame(1, bytes(10).into())));
+    let error = far.receiver.next().await.unwrap_err();
+    assert!(matches!(error, TransportError::Format { source: FormatError::Limit { .. }, .. }), "{error}");
+    assert_eq!(far.receiver.set_body_limit(LIMIT), 10);
+    assert_eq!(far.receiver.next().await.unwrap(), Some(frame(1, bytes(11).into())));
+}
+
+async fn large_bodies_stay_where_they_arrived<T: Wire>() {
+    let (mut near, mut far) = connected::<T>().await;
+    let send = async {
+        for call in 0..10 {
+            near.sender.send(frame(call, bytes(300_000).into())).await.unwrap();
+        }
+    };
+    let receive = async {
+        for call in 0..10 {
+            let mut stays = None;
+            let received = core::future::poll_fn(|cx| {
+                let polled = pin!(far.receiver.next()).poll(cx);
+                if far.receiver.needed > READ_BYTES {
+                    // Once there is room for the body, it is not moved any more.
+                    let at = far.receiver.buffer.as_ptr() as usize;
+                    if far.receiver.buffer.capacity() >= far.receiver.needed {
+                        assert_eq!(*stays.get_or_insert(at), at);
+                    }
+                }
+                polled
+            });
+            assert_eq!(received.await.unwrap(), Some(frame(call, bytes(300_000).into())));
+        }
+    };
+    tokio::join!(send, receive);
+}
+
 async fn a_damaged_body_is_named<T: Wire>() {
     let mut damaged = encoded(&Frame { flags: Flags::PAYLOAD_CRC, ..frame(1, bytes(100).into()) });
     damaged[100] ^= 1;
@@ -295,7 +374,7 @@ async fn a_sender_learns_that_nobody_receives<T: Wire>() {
 
 async fn an_address_belongs_to_one_listener<T: Wire>() {
     let transport = T::new(LIMIT);
-    let listener = transport.listen(T::ANY).await.unwrap();
+    let listener = transport.listen(&T::any()).await.unwrap();
     let address = listener.address().to_owned();
     let error = transport.listen(&address).await.map(|_| ()).unwrap_err();
     assert!(
@@ -311,17 +390,24 @@ async fn an_address_belongs_to_one_listener<T: Wire>() {
 
 async fn many_connections_wait_to_be_accepted<T: Wire>() {
     let transport = T::new(LIMIT);
-    let mut listener = transport.listen(T::ANY).await.unwrap();
-    let mut near = Vec::new();
-    for call in 0..20 {
-        let mut end = transport.connect(listener.address()).await.unwrap();
-        end.sender.send(frame(call, Body::default())).await.unwrap();
-        near.push(end);
-    }
-    for call in 0..20 {
-        let mut far = listener.accept().await.unwrap();
-        assert_eq!(far.receiver.next().await.unwrap(), Some(frame(call, Body::default())));
-    }
+    let mut listener = transport.listen(&T::any()).await.unwrap();
+    let address = listener.address().to_owned();
+    let call = async {
+        let mut near = Vec::new();
+        for call in 0..20 {
+            let mut end = transport.connect(&address).await.unwrap();
+            end.sender.send(frame(call, Body::default())).await.unwrap();
+            near.push(end);
+        }
+        near
+    };
+    let accept = async {
+        for call in 0..20 {
+            let mut far = listener.accept().await.unwrap();
+            assert_eq!(far.receiver.next().await.unwrap(), Some(frame(call, Body::default())));
+        }
+    };
+    tokio::join!(call, accept);
 }
 
 #[tokio::test]
