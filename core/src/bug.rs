@@ -264,6 +264,8 @@ pub enum Bug {
     ItemTwice,
     /// A member takes what comes although something before it is missing.
     GapTaken,
+    /// A member goes on that is left out of a roster though it was in the channel.
+    LeftOutStays,
     /// A sender believes that all it has sent on a broken connection has arrived.
     SentBelieved,
     /// A member says that its application has taken what has only arrived.

@@ -180,6 +180,7 @@ pub const ALL: &[Seeded] = &[
     seeded(Bug::RoomUntold, group::ENDS.name, "shuffle-receiver"),
     seeded(Bug::MissedIsGone, group::NAMED_GONE.name, "shuffle-apart"),
     seeded(Bug::FencedGoesOn, zip::FENCED_KNOWS.name, "shuffle-sender"),
+    seeded(Bug::LeftOutStays, shuffle::rules::LEFT_OUT, "shuffle-takes"),
     seeded(Bug::CutIgnored, shuffle::rules::INSIDERS, "shuffle-takes"),
     seeded(Bug::MissedIsGone, pairs::GONE.name, "message-apart"),
     seeded(Bug::WaitsBlindly, pairs::ENDS.name, "message-silent"),

@@ -16,6 +16,7 @@ mod registration;
 mod roll;
 mod seal;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use crate::ids::{AssignmentVersion, LinkId, MemberId, Place, Stamp, Term};
@@ -51,7 +52,7 @@ pub struct Roster {
     /// In a channel of reduces: how many more there are, whose names nobody keeps.
     pub unnamed: Unnamed,
     /// After the controller was restarted, until the root has taken note.
-    pub recount: Option<Recount>,
+    pub recount: Option<Box<Recount>>,
 }
 
 /// Departures that are counted, and not named. Some of them may have been told of in a round already.

@@ -22,6 +22,7 @@ mod relay;
 mod roll;
 pub mod rules;
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt::Debug;
 use core::hash::Hash;
@@ -160,7 +161,7 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             all: self.all,
             departed: self.departed.clone(),
             unnamed: self.unnamed,
-            recount: self.recount,
+            recount: self.recount.map(Box::new),
         });
         Some(Assign {
             version: record.version,

@@ -169,7 +169,6 @@ pub enum Event<A> {
 }
 
 /// What a directory asks its shell to do.
-#[expect(clippy::large_enum_variant, reason = "nearly all are a channel's, and each is carried out at once")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Effect<A> {
     /// Write this epoch in the place of the one on disk, whole or not at all, then say `Persisted` or `PersistFailed`.

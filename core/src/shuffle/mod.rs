@@ -172,6 +172,13 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Shuffle<A, P> {
         out: &mut impl Effects<Effect<A, P>>,
     ) {
         let Some(me) = self.id else { return };
+        let counted = me.stamp <= roll.at.until && !config.limits.bugs.has(Bug::LeftOutStays);
+        if counted && !roll.present.iter().any(|it| it.member == me) {
+            // M2: it was declared dead, which a restarted controller may have forgotten; the others have forgotten how
+            // far it is.
+            out.push(Effect::ToController(ToController::Leave));
+            return self.end(End::Fenced, out);
+        }
         self.convener.roll = Some(roll.clone());
         let mut present = roll.present;
         // Who came after the broadcast's cut does not hear of this round.

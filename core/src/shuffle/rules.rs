@@ -25,6 +25,9 @@ pub const LOST_NAMED: RuleName = RuleName { promise: "S2", name: "a receiver wit
 pub const VERDICT_HEARD: RuleName = RuleName { promise: "S2", name: "nobody waits for one who is gone" };
 /// Who hears of a round is in it, and nobody else.
 pub const INSIDERS: RuleName = RuleName { promise: "S1", name: "who does not hear of a round is not in it" };
+/// Who is left out of a roster was declared dead.
+pub const LEFT_OUT: RuleName =
+    RuleName { promise: "M2", name: "one that a roster leaves out, though it had joined, is out" };
 /// The controller is asked after a change.
 pub const ASKED_ON_CHANGE: RuleName =
     RuleName { promise: "M1", name: "the roll is called when the membership has changed" };
@@ -46,6 +49,7 @@ where
         StepRule { name: LOST_NAMED, check: lost_named },
         StepRule { name: VERDICT_HEARD, check: verdict_heard },
         StepRule { name: INSIDERS, check: insiders },
+        StepRule { name: LEFT_OUT, check: left_out },
         StepRule { name: ASKED_ON_CHANGE, check: asked_on_change },
     ];
 }
@@ -239,4 +243,13 @@ fn asked_on_change<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdic
     let convener = &step.after.convener;
     let at = convener.roll.as_ref().map(|roll| roll.at);
     Verdict::from_bool(at != convener.known, "the roll is called though nothing has changed")
+}
+
+fn left_out<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdict {
+    let (Event::Roster { roll, .. }, Some(me)) = (step.event, step.before.id) else { return Verdict::Idle };
+    let there = roll.present.iter().any(|it| it.member == me);
+    if there || me.stamp > roll.at.until || matches!(step.before.phase, crate::member::Phase::Ended(_)) {
+        return Verdict::Idle;
+    }
+    Verdict::from_bool(is_over(step), "one that was declared dead goes on")
 }

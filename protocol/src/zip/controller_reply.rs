@@ -12,7 +12,6 @@ use crate::fields::{Reader, Writer};
 use crate::frame::Frame;
 
 /// From the controller to a process.
-#[expect(clippy::large_enum_variant, reason = "nearly all are a channel's, and each is sent at once")]
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ControllerReply {
     /// From now on, a process of which nothing is heard for this long has its members probed.

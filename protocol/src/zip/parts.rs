@@ -170,6 +170,18 @@ impl<T: Part> Part for Option<T> {
     }
 }
 
+impl<T: Part> Part for Box<T> {
+    const LEAST: usize = T::LEAST;
+
+    fn write(&self, out: Writer) -> Writer {
+        out.part(&**self)
+    }
+
+    fn read(body: &mut Reader) -> Result<Self, FormatError> {
+        Ok(Self::new(body.part()?))
+    }
+}
+
 /// Their number, then one behind the other. The number is held against the limit, and against what is left of the body,
 /// before there is room made for them.
 impl<T: Part> Part for Vec<T> {
@@ -283,7 +295,7 @@ structure! {
         all: Cut,
         departed: Vec<(AssignmentVersion, MemberId)>,
         unnamed: Unnamed,
-        recount: Option<Recount>
+        recount: Option<Box<Recount>>
     }
     Assign<Address> {
         version: AssignmentVersion,

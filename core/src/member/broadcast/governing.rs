@@ -57,7 +57,7 @@ pub struct Reign<P> {
 
 impl<P> Reign<P> {
     /// Those whom a restarted controller does not know any more have departed; whether there are any.
-    fn recount(&mut self, recount: Option<Recount>) -> bool {
+    fn recount(&mut self, recount: Option<&Recount>) -> bool {
         let (Some(recount), Some(left)) = (recount, self.left_of(recount)) else { return false };
         self.version = recount.version;
         self.barred.clear(); // Some of them may be members again; the others find nobody who takes them for one.
@@ -65,7 +65,7 @@ impl<P> Reign<P> {
     }
 
     /// Who is left of those that are counted, by a recount that is new to this root.
-    pub(in super::super) fn left_of(&self, recount: Option<Recount>) -> Option<Cut> {
+    pub(in super::super) fn left_of(&self, recount: Option<&Recount>) -> Option<Cut> {
         let recount = recount.filter(|it| it.version > self.version)?;
         recount.cuts.into_iter().find(|cut| cut.until == self.cut.until)
     }
@@ -84,7 +84,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
             return self.begin_reign(env, version, &roster, out);
         }
         let Some(reign) = &mut self.reign else { return };
-        let recount = roster.recount.filter(|_| !env.config.bugs.has(Bug::RecountIgnored));
+        let recount = roster.recount.as_deref().filter(|_| !env.config.bugs.has(Bug::RecountIgnored));
         let news = recount.is_some_and(|recount| recount.version > reign.version);
         let recounted = reign.recount(recount);
         if news {
@@ -114,7 +114,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         };
         if noted {
             out.push(Effect::ToController(ToController::Noted(version)));
-        } else if let Some(recount) = roster.recount {
+        } else if let Some(recount) = &roster.recount {
             out.push(Effect::ToController(ToController::Noted(recount.version)));
         }
         for member in fresh {

@@ -55,7 +55,7 @@ impl Departures {
             }
         };
         if let Some(reign) = reign
-            && let (Some(recount), Some(left)) = (roster.recount, reign.left_of(roster.recount))
+            && let (Some(recount), Some(left)) = (&roster.recount, reign.left_of(roster.recount.as_deref()))
         {
             // Some whose departure was told are back, if the controller has forgotten that, and others are not found
             // again: how many are gone can still be said, but not who.

@@ -172,7 +172,7 @@ fn to_member() -> Vec<(&'static str, ToMember<Address>)> {
         (AssignmentVersion(stamp(4, 35)), member(3, 19, 2)),
         (AssignmentVersion(stamp(4, 36)), member(3, 20, 3)),
     ];
-    let recount = Some(Recount { version: AssignmentVersion(stamp(4, 37)), cuts: [CUT, LATER] });
+    let recount = Some(Box::new(Recount { version: AssignmentVersion(stamp(4, 37)), cuts: [CUT, LATER] }));
     let assign = |place, parent, children, roster| {
         ToMember::Assign(Assign { version: VERSION, place: Place(place), parent, children, roster })
     };

@@ -168,7 +168,7 @@ fn roster() -> impl Strategy<Value = Roster> {
     let recount =
         (version(), cut(), cut()).prop_map(|(version, cut, next)| Recount { version, cuts: [cut, next] });
     let unnamed = (any::<u32>(), version()).prop_map(|(count, until)| Unnamed { count, until });
-    (term(), cut(), vec((version(), member()), 0..4), unnamed, of(recount))
+    (term(), cut(), vec((version(), member()), 0..4), unnamed, of(recount.prop_map(Box::new)))
         .prop_map(|(term, all, departed, unnamed, recount)| Roster { term, all, departed, unnamed, recount })
 }
 

@@ -87,6 +87,9 @@ pub(crate) fn pool(role: Role, bugs: Bugs) -> Pool<Machine> {
         roll.present.retain(|it| it.member != stranger);
         events.push(Event::Roster { round: round(number), cut: ids::stamp(4), roll });
     }
+    let mut without = roll(role, 2);
+    without.present.retain(|it| it.member != me);
+    events.push(Event::Roster { round: round(2), cut: ids::stamp(4), roll: without });
     let piece = Piece { from: 0, round: round(1), to: me, nth: 0 };
     events.extend([Event::ControllerUp, Event::Convened, Event::Shuffle, Event::End, Event::Leave]);
     events.extend([0, 7].map(|receiver| Event::Push { receiver, piece }));
