@@ -33,7 +33,7 @@ use std::fmt;
 
 use cirrus_core::bug::Bugs;
 use cirrus_core::rule::RuleName;
-use cirrus_core::{controller, direct, member};
+use cirrus_core::{controller, direct, member, shuffle};
 
 use crate::tally::{Broken, Part, Tally};
 use crate::zip::Fault;
@@ -141,6 +141,11 @@ pub const CANNOT_ARISE: &[(RuleName, &str)] = &[
         controller::recovery::rules::ROLL_ANSWERED,
         "a member must call the roll in the time in which a restarted controller waits, which few channels see; \
      the worlds see it",
+    ),
+    (
+        shuffle::rules::LEFT_OUT,
+        "one who lives must be declared dead, a round be called without it, and the controller forget it before it \
+     hears of that; the worlds see it",
     ),
     (
         member::rules::DEPARTED_UNHEARD,

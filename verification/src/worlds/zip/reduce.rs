@@ -50,6 +50,7 @@ const SUM_STRICT: Small = Small {
 const SUM_NAMES: Small = Small {
     members: 4,
     named: 1,
+    strict: false,
     faults: &[(Fault::Crash, 2)],
     sends: &[(0, 1), (1, 1), (2, 1), (3, 1)],
     prologue: |mesh| mesh.processes[3].alive.then_some(Action::Crash(3, false)),
