@@ -259,8 +259,13 @@ impl<A: Clone + Debug + Eq + Hash, T: Clone + Debug + Eq + Hash> Lines<A, T> {
         }
     }
 
-    /// A timer fired. Whether the peer that it names is to be reported.
-    pub fn timer(&mut self, limits: &Limits, timer: Timer, out: &mut impl Effects<Effect<A, T>>) -> bool {
+    /// A timer fired. Who is to be reported as missing, if anybody is.
+    pub fn timer(
+        &mut self,
+        limits: &Limits,
+        timer: Timer,
+        out: &mut impl Effects<Effect<A, T>>,
+    ) -> Option<MemberId> {
         match timer {
             Timer::Redial(it) => {
                 self.tend(limits, it, out, |peer, _| {
@@ -268,14 +273,14 @@ impl<A: Clone + Debug + Eq + Hash, T: Clone + Debug + Eq + Hash> Lines<A, T> {
                         peer.out.line = Line::None;
                     }
                 });
-                false
+                None
             }
             Timer::Missing(it) => {
                 let missed = self.peers.get(&it).is_some_and(Peer::is_missed);
                 if missed {
                     out.push(Effect::SetTimer { timer, after: limits.missing });
                 }
-                missed
+                missed.then_some(it)
             }
         }
     }

@@ -103,20 +103,14 @@ fn token_needed<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Directory<A>>) -> 
 }
 
 fn own_job<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Directory<A>>) -> Verdict {
-    let (credential, channel): (Credential, _) = match step.event {
-        Event::Join(join) => (join.credential, accepted(step.effects)),
-        Event::Again(again) => (again.credential, Some(again.channel)),
-        Event::From { credential, channel, .. } => (*credential, Some(*channel)),
-        Event::Started { .. }
-        | Event::Persisted(_)
-        | Event::PersistFailed(_)
-        | Event::WindowEnds(_)
-        | Event::Open { .. }
-        | Event::Close { .. }
-        | Event::Suspected { .. }
-        | Event::Expiring { .. }
-        | Event::Reshape { .. }
-        | Event::Timer { .. } => return Verdict::Idle,
+    let (credential, channel): (Credential, _) = if let Event::Join(join) = step.event {
+        (join.credential, accepted(step.effects))
+    } else if let Event::Again(again) = step.event {
+        (again.credential, Some(again.channel))
+    } else if let Event::From { credential, channel, .. } = step.event {
+        (*credential, Some(*channel))
+    } else {
+        return Verdict::Idle;
     };
     let Some(channel) = channel else { return Verdict::Idle };
     if channel.job == credential.job && step.before.admits(credential).is_ok() {
@@ -190,20 +184,12 @@ fn isolated<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Directory<A>>) -> Verd
 }
 
 fn one_kind<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Directory<A>>) -> Verdict {
-    let (known, asked) = match step.event {
-        Event::Join(join) => (step.before.named(join.credential.job, &join.name), join.kind),
-        Event::Again(again) => (Some(again.channel), again.kind),
-        Event::Started { .. }
-        | Event::Persisted(_)
-        | Event::PersistFailed(_)
-        | Event::WindowEnds(_)
-        | Event::Open { .. }
-        | Event::Close { .. }
-        | Event::From { .. }
-        | Event::Suspected { .. }
-        | Event::Expiring { .. }
-        | Event::Reshape { .. }
-        | Event::Timer { .. } => return Verdict::Idle,
+    let (known, asked) = if let Event::Join(join) = step.event {
+        (step.before.named(join.credential.job, &join.name), join.kind)
+    } else if let Event::Again(again) = step.event {
+        (Some(again.channel), again.kind)
+    } else {
+        return Verdict::Idle;
     };
     let known = known.and_then(|id| step.before.channels.get(&id).map(|listed| (id, listed.kind)));
     let Some((id, kind)) = known else { return Verdict::Idle };

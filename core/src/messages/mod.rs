@@ -28,7 +28,7 @@ use core::hash::Hash;
 use crate::bounded::{Map, Queue};
 use crate::bug::Bug;
 use crate::channel::{Roll, ToController, ToMember};
-use crate::direct::{LineEvent, Lines, Through, Timer};
+use crate::direct::{LineEvent, Lines, Through};
 use crate::ids::{MemberId, Position};
 use crate::machine::{Effects, Machine};
 use crate::member::{End, Phase};
@@ -101,8 +101,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Machine for Mes
             }
             Event::Line(event) => self.line(config, event, out),
             Event::Timer(timer) => {
-                let (Timer::Redial(peer) | Timer::Missing(peer)) = timer;
-                if self.lines.timer(&config.limits, timer, &mut Through::new(out)) {
+                if let Some(peer) = self.lines.timer(&config.limits, timer, &mut Through::new(out)) {
                     out.push(Effect::ToController(ToController::Missing(peer)));
                     if config.limits.bugs.has(Bug::MissedIsGone) {
                         self.gone(config, peer, out);

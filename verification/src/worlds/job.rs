@@ -9,7 +9,7 @@ use cirrus_core::lease;
 use cirrus_core::store::{self, Staleness};
 use cirrus_core::worker;
 
-use super::{Golden, Job, World, budgets};
+use super::{Job, World, budgets};
 use crate::cluster::{Cluster, Fault, Line, Process, Setup, StoreProcess};
 use crate::system::Witness;
 
@@ -222,26 +222,10 @@ fn system(small: &Small, bugs: Bugs) -> Job {
     Job { setup: setup(small, bugs), warm, steps_max: 120, witnesses: small.witnesses }
 }
 
-fn job(small: &Small, bugs: Bugs) -> Box<dyn super::Explored> {
-    Box::new(system(small, bugs))
-}
-
 /// A job of one worker and one block whose states can all be kept.
 #[cfg(test)]
 pub(crate) fn tiny(bugs: Bugs) -> Job {
     system(&Small { workers: 1, blocks: 1, staleness: Staleness::Bounded(0), cold: true, ..SMALL }, bugs)
-}
-
-macro_rules! world {
-    ($name:literal, $about:literal, $golden:expr, $small:expr) => {
-        World {
-            name: $name,
-            about: $about,
-            golden: Golden { unique: $golden.0, depth: $golden.1 },
-            deep: false,
-            make: |bugs| job(&$small, bugs),
-        }
-    };
 }
 
 /// The worlds of this family.

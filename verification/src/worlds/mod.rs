@@ -3,6 +3,22 @@
 //! A world is small on purpose; many small ones with two or three faults each see more than a large one. Each
 //! names its witnesses, and the number of its states and its depth, so that a change of either is seen in review.
 
+/// A world of a family whose `system` makes it of something small. It is too large for every day, if that is said.
+macro_rules! world {
+    ($name:literal, $about:literal, $golden:expr, $small:expr) => {
+        world!($name, $about, $golden, $small, false)
+    };
+    ($name:literal, $about:literal, $golden:expr, $small:expr, $deep:expr) => {
+        $crate::worlds::World {
+            name: $name,
+            about: $about,
+            golden: $crate::worlds::Golden { unique: $golden.0, depth: $golden.1 },
+            deep: $deep,
+            make: |bugs| Box::new(system(&$small, bugs)),
+        }
+    };
+}
+
 pub(crate) mod controller;
 pub(crate) mod directory;
 pub(crate) mod fleet;

@@ -7,8 +7,8 @@ use cirrus_core::bug::Bugs;
 use cirrus_core::ids::{FanOut, Millis};
 use cirrus_core::{direct, messages};
 
+use super::World;
 use super::pipes::{FENCED_CALLS, REPEATED, RESUMED};
-use super::{Golden, World};
 use crate::system::Witness;
 use crate::zip::beside::messages::{self as talks, Deed, Talking};
 use crate::zip::{Action, Address, Beside, Fault, Mesh, Plan, Setup, Zip};
@@ -79,18 +79,6 @@ pub(crate) fn story() -> Setup {
     let setup =
         system(&Small { script: &[], eager: true, prompt_pipes: false, ..PAIR }, Bugs::default()).setup;
     Setup { prompt_control: false, prompt_links: false, prompt_tree: false, ..setup }
-}
-
-macro_rules! world {
-    ($name:literal, $about:literal, $golden:expr, $small:expr) => {
-        World {
-            name: $name,
-            about: $about,
-            golden: Golden { unique: $golden.0, depth: $golden.1 },
-            deep: false,
-            make: |bugs| Box::new(system(&$small, bugs)),
-        }
-    };
 }
 
 /// Applications make their first call.

@@ -9,8 +9,8 @@ use cirrus_core::ids::{FanOut, Millis};
 use cirrus_core::member::Kind;
 use cirrus_core::{direct, member, shuffle};
 
+use super::World;
 use super::pipes::{FENCED_CALLS, REPEATED, RESUMED};
-use super::{Golden, World};
 use crate::system::Witness;
 use crate::zip::beside::shuffles::{self, Shuffling};
 use crate::zip::{Action, Address, Fault, Mesh, Plan, Setup, Zip};
@@ -84,18 +84,6 @@ fn system(small: &Small, bugs: Bugs) -> Zip {
         ..zip
     };
     Zip { setup, warm: true, prologue: small.prologue, steps_max: 150, witnesses: small.witnesses }
-}
-
-macro_rules! world {
-    ($name:literal, $about:literal, $golden:expr, $small:expr) => {
-        World {
-            name: $name,
-            about: $about,
-            golden: Golden { unique: $golden.0, depth: $golden.1 },
-            deep: false,
-            make: |bugs| Box::new(system(&$small, bugs)),
-        }
-    };
 }
 
 /// A channel in which nothing is left out, for a story.

@@ -3,7 +3,7 @@
 use cirrus_core::ids::Round;
 
 use super::witnesses::*;
-use super::{Golden, SMALL, Small, World, system, world};
+use super::{SMALL, Small, World, system};
 use crate::zip::{Action, Fault, Mesh};
 
 /// The root sends, and of those below it only one child and one grandchild have heard of it.

@@ -2,7 +2,7 @@
 
 use super::reduce::SUM;
 use super::witnesses::*;
-use super::{Golden, Small, World, system, world};
+use super::{Small, World, system};
 use crate::zip::Fault;
 
 /// Somebody's second piece may come when the first ones are combined already without it.

@@ -4,7 +4,7 @@ use super::broadcast::TWO;
 use super::recovery::FORGETS_TWO;
 use super::reduce::SUM_JOIN;
 use super::witnesses::*;
-use super::{Golden, SMALL, Small, World, system, world};
+use super::{SMALL, Small, World, system};
 use crate::zip::Fault;
 
 const DEEP_TWO: Small =

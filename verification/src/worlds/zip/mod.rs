@@ -12,7 +12,7 @@ use cirrus_core::controller;
 use cirrus_core::ids::{FanOut, Millis};
 use cirrus_core::member::{self, Deadline, Kind};
 
-use super::{Golden, World};
+use super::World;
 use crate::system::Witness;
 use crate::zip::{Action, Address, Fault, Mesh, Setup, Zip};
 
@@ -119,23 +119,6 @@ pub(crate) fn calm(bugs: Bugs) -> Zip {
 pub(crate) fn summing(quorum: Option<u32>) -> Setup {
     system(&Small { quorum, ..reduce::SUM }, Bugs::default()).setup
 }
-
-macro_rules! world {
-    ($name:literal, $about:literal, $golden:expr, $small:expr) => {
-        world!($name, $about, $golden, $small, false)
-    };
-    ($name:literal, $about:literal, $golden:expr, $small:expr, $deep:expr) => {
-        World {
-            name: $name,
-            about: $about,
-            golden: Golden { unique: $golden.0, depth: $golden.1 },
-            deep: $deep,
-            make: |bugs| Box::new(system(&$small, bugs)),
-        }
-    };
-}
-
-use world;
 
 /// The worlds of this family.
 pub(super) fn worlds() -> Vec<World> {

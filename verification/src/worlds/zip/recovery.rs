@@ -8,7 +8,7 @@ use cirrus_core::ids::{ControllerEpoch, MemberId};
 use cirrus_core::member::{self, Kind, Phase};
 
 use super::witnesses::*;
-use super::{Golden, SMALL, Small, World, system, world};
+use super::{SMALL, Small, World, system};
 use crate::system::Witness;
 use crate::zip::{Action, Address, Fault, Mesh, Process, Timer, Wire};
 

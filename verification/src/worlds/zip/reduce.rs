@@ -3,7 +3,7 @@
 use cirrus_core::member::Kind;
 
 use super::witnesses::*;
-use super::{Golden, SMALL, Small, World, system, world};
+use super::{SMALL, Small, World, system};
 use crate::zip::{Action, Fault};
 
 pub(super) const SUM: Small = Small {
