@@ -5,6 +5,7 @@ use std::hash::Hasher;
 
 use cirrus_core::controller::{self, Channel};
 use cirrus_core::ids::{Millis, Round};
+use cirrus_core::member;
 use cirrus_core::rule::{RuleName, Ruled};
 
 use super::plan::{Plan, Planned, What, micros};
@@ -252,6 +253,11 @@ impl Episode {
         };
         let Some(action) = action else { return Ok(()) };
         self.now = at;
+        if let Action::Fire(Timer::Member(_, member::Timer::RoundDeadline(..))) = action
+            && !self.faults
+        {
+            self.follow();
+        }
         self.take(action)
     }
 

@@ -24,10 +24,24 @@ impl Episode {
 
     /// A round that somebody has given a value to is one that all give theirs to.
     pub(super) fn catch_up(&mut self) {
+        self.reduce_until(self.given());
+    }
+
+    /// A deadline has passed when no more faults strike. Under a new root a member may have given a value before it knew
+    /// to which round that would be: then it becomes known now, and all give theirs to that round, too.
+    pub(super) fn follow(&mut self) {
+        let until = self.plan.setup.everybody.as_ref().map(|everybody| everybody.until);
+        let given = self.given();
+        if until.is_some_and(|until| given > until) {
+            self.reduce_until(given);
+        }
+    }
+
+    /// The last round that somebody has given a value to, as far as is known.
+    fn given(&self) -> Round {
         // Those of a controller that was just restarted are not known to it yet.
         let living = self.mesh.processes.iter().filter(|process| process.listens());
-        let given = living.map(|process| process.given()).max();
-        self.reduce_until(given.unwrap_or_default());
+        living.map(|process| process.given()).max().unwrap_or_default()
     }
 
     /// Somebody comes who will give values, too.
