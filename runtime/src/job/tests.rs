@@ -105,8 +105,24 @@ impl Learner for Counter {
     }
 }
 
-/// How to kill who lives in a slot: by dropping the sender.
-type Switches = Arc<Mutex<BTreeMap<(Role, WorkerId), oneshot::Sender<()>>>>;
+/// How to kill who lives in a slot.
+#[derive(Debug)]
+struct Switch {
+    /// Dropped, it ends the thread's work.
+    kill: oneshot::Sender<()>,
+    /// Ends when all that the thread had is dropped.
+    dead: std::sync::mpsc::Receiver<()>,
+}
+
+impl Switch {
+    /// Kills, and comes back when it has come about: no block is done meanwhile that needs the dead.
+    fn kill(self) {
+        drop(self.kill);
+        let _ = self.dead.recv();
+    }
+}
+
+type Switches = Arc<Mutex<BTreeMap<(Role, WorkerId), Switch>>>;
 
 /// Runs workers and stores on threads; a kill drops everything that such a "process" has.
 struct Threads {
@@ -157,7 +173,8 @@ impl Launcher for Threads {
             coordinator: coordinator.clone().into_string().unwrap(),
         };
         let (kill, killed) = oneshot::channel::<()>();
-        self.kills.lock().unwrap().insert((role, slot), kill);
+        let (alive, dead) = std::sync::mpsc::channel::<()>();
+        self.kills.lock().unwrap().insert((role, slot), Switch { kill, dead });
         let (done, exited) = tokio::sync::watch::channel(None);
         let (transport, tables, learners) =
             (self.transport.clone(), self.tables.clone(), self.learners.clone());
@@ -186,6 +203,7 @@ impl Launcher for Threads {
                 }
             });
             drop(runtime);
+            drop(alive);
             let _ = done.send(Some(exit));
         });
         let thread = Thread { role, slot, kills: Arc::clone(&self.kills), exited };
@@ -251,8 +269,10 @@ async fn run(case: Case) -> (Result<JobOutcome, JobError>, Vec<Progress>) {
     let progress = move |progress: Progress| {
         blocks += u32::from(matches!(progress, Progress::Block { .. }));
         left.retain(|(after, role, slot)| {
-            // Dropping the sender is the kill; where nobody lives just now, it is tried again later.
-            blocks < *after || kills.lock().unwrap().remove(&(*role, *slot)).is_none()
+            // Where nobody lives just now, it is tried again later.
+            let due = blocks >= *after;
+            let switch = due.then(|| kills.lock().unwrap().remove(&(*role, *slot))).flatten();
+            switch.map(Switch::kill).is_none()
         });
         log.lock().unwrap().push(progress);
     };
@@ -304,7 +324,6 @@ async fn killed_workers_lose_nothing_and_add_nothing() {
 async fn a_killed_store_comes_back_as_a_new_epoch_and_the_job_goes_on() {
     for (staleness_bound, window) in [(None, 2), (Some(0), 2), (Some(1), 1)] {
         let kills = vec![
-            // Early enough that the job is not over when a busy machine comes to strike.
             (5, Role::Store, WorkerId(0)),
             (12, Role::Worker, WorkerId(1)),
             (18, Role::Store, WorkerId(0)),
