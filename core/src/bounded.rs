@@ -4,6 +4,10 @@
 //! collection gives the item back: the machine then answers with a named refusal, never by dropping silently.
 
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+
+#[cfg(test)]
+mod tests;
 
 /// Gave the item back: the limit is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -158,5 +162,89 @@ impl<K: Ord, V> Map<K, V> {
     /// Keeps those for which `keep` says so.
     pub fn retain(&mut self, keep: impl FnMut(&K, &mut V) -> bool) {
         self.0.retain(keep);
+    }
+}
+
+/// An ordered map of a few, as many as a member has neighbours or rounds under way: one piece of memory, which is
+/// walked and copied faster than a tree.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SmallMap<K, V>(Vec<(K, V)>);
+
+impl<K, V> Default for SmallMap<K, V> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<K: Ord, V> SmallMap<K, V> {
+    /// Where a key is, or belongs.
+    fn find(&self, key: &K) -> Result<usize, usize> {
+        self.0.binary_search_by(|(it, _)| it.cmp(key))
+    }
+
+    /// Sets a key's value. A key that is there already is replaced, also when the map is full.
+    ///
+    /// # Errors
+    /// The value, when the map already holds `limit` other keys.
+    pub fn insert(&mut self, limit: u32, key: K, value: V) -> Result<(), Full<V>> {
+        match self.find(&key) {
+            Ok(place) => {
+                if let Some((_, there)) = self.0.get_mut(place) {
+                    *there = value;
+                }
+            }
+            Err(_) if self.0.len() >= limit as usize => return Err(Full(value)),
+            Err(place) => self.0.insert(place, (key, value)),
+        }
+        Ok(())
+    }
+
+    /// A key's value.
+    #[must_use]
+    pub fn get(&self, key: &K) -> Option<&V> {
+        self.find(key).ok().and_then(|place| self.0.get(place)).map(|(_, value)| value)
+    }
+
+    /// A key's value, to change.
+    pub fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        self.find(key).ok().and_then(|place| self.0.get_mut(place)).map(|(_, value)| value)
+    }
+
+    /// Takes a key out.
+    pub fn remove(&mut self, key: &K) -> Option<V> {
+        self.find(key).ok().map(|place| self.0.remove(place).1)
+    }
+
+    /// Whether the key is there.
+    #[must_use]
+    pub fn contains(&self, key: &K) -> bool {
+        self.find(key).is_ok()
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> u32 {
+        u32::try_from(self.0.len()).unwrap_or(u32::MAX)
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// In the order of the keys.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&K, &V)> {
+        self.0.iter().map(|(key, value)| (key, value))
+    }
+
+    /// In the order of the keys, to change.
+    pub fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = (&K, &mut V)> {
+        self.0.iter_mut().map(|(key, value)| (&*key, value))
+    }
+
+    /// Keeps those for which `keep` says so.
+    pub fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
+        self.0.retain_mut(|(key, value)| keep(key, value));
     }
 }

@@ -1,6 +1,6 @@
 //! A member's links: which it has been assigned, and which of them stand.
 
-use crate::bounded::Map;
+use crate::bounded::SmallMap;
 use crate::channel::Parent;
 use crate::ids::{LinkId, MemberId, Place};
 
@@ -46,12 +46,12 @@ pub struct Links<A> {
     /// `None` for the root, and before the first assignment.
     pub parent: Option<Uplink<A>>,
     /// By link, which is by age.
-    pub children: Map<LinkId, Downlink>,
+    pub children: SmallMap<LinkId, Downlink>,
 }
 
 impl<A> Default for Links<A> {
     fn default() -> Self {
-        Self { place: Place(0), parent: None, children: Map::default() }
+        Self { place: Place(0), parent: None, children: SmallMap::default() }
     }
 }
 

@@ -444,7 +444,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
             out.push(Effect::ClearTimer(Timer::Attach(link)));
             out.push(Effect::Hang(link));
         }
-        self.links.children = crate::bounded::Map::default();
+        self.links.children = crate::bounded::SmallMap::default();
         self.broadcast.end(out);
         self.reduce.end(out);
         self.phase = Phase::Ended(end);

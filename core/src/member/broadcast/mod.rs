@@ -23,7 +23,7 @@ use core::hash::Hash;
 
 use super::event::{Config, Effect};
 use super::links::Links;
-use crate::bounded::Map;
+use crate::bounded::SmallMap;
 use crate::bug::Bug;
 use crate::channel::{Chunk, Frame, Head, Piece, Report, Resume, RoundId, Standing, Sync, Try};
 use crate::ids::{LinkId, MemberId, Round, Stamp, Term};
@@ -93,13 +93,13 @@ pub struct Broadcast<A, P> {
     /// What the children were last told of how the term stands.
     pub told: Option<Sync<A>>,
     /// Rounds that somebody may still need, or the application.
-    pub rounds: Map<Round, Held<P>>,
+    pub rounds: SmallMap<Round, Held<P>>,
     /// The application has had all rounds up to here that it was in.
     pub taken: Round,
     /// How many rounds the application can take now.
     pub wanted: u32,
     /// Children that have called.
-    pub streams: Map<LinkId, Stream>,
+    pub streams: SmallMap<LinkId, Stream>,
     /// What to send up next, if the parent has asked.
     pub pulled: Option<Cursor>,
     /// The child that was asked.
@@ -121,10 +121,10 @@ impl<A, P> Default for Broadcast<A, P> {
             history: History::default(),
             behind: false,
             told: None,
-            rounds: Map::default(),
+            rounds: SmallMap::default(),
             taken: Round(0),
             wanted: 0,
-            streams: Map::default(),
+            streams: SmallMap::default(),
             pulled: None,
             pulling: None,
             heard: None,

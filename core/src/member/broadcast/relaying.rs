@@ -6,7 +6,7 @@ use core::hash::Hash;
 
 use super::super::event::Effect;
 use super::{Broadcast, Cursor, Ending, Env, Held, Stream, after, count};
-use crate::bounded::Map;
+use crate::bounded::SmallMap;
 use crate::bug::Bug;
 use crate::channel::{Census, Chunk, Frame, Piece, Report};
 use crate::ids::{LinkId, Round, Term};
@@ -124,7 +124,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
 
 /// Sends pieces from `next` on, as far as they are here. Of rounds that are not whole only if `open`.
 fn pump<A, P: Clone>(
-    rounds: &Map<Round, Held<P>>,
+    rounds: &SmallMap<Round, Held<P>>,
     (term, floor): (Term, Round),
     open: bool,
     next: &mut Cursor,

@@ -37,7 +37,7 @@ use core::hash::Hash;
 
 use super::broadcast::{Broadcast, Env, after};
 use super::event::{Effect, Reduction};
-use crate::bounded::{Map, Queue};
+use crate::bounded::{Queue, SmallMap};
 use crate::bug::{Bug, Bugs};
 use crate::channel::{Contribution, Frame, Missing, Roster, Share, Spoil, Try};
 use crate::ids::{LinkId, Round, Term};
@@ -68,7 +68,7 @@ pub struct Reduce<P> {
     /// For the last so many of them it has not called yet.
     pub missed: u64,
     /// What the children have sent, in the newest attempt that each has sent of.
-    pub below: Map<LinkId, Below<P>>,
+    pub below: SmallMap<LinkId, Below<P>>,
     /// The term of all that follows.
     pub term: Term,
     /// The attempt that this member is in.
@@ -103,7 +103,7 @@ impl<P> Default for Reduce<P> {
             calls: Queue::default(),
             answered: Round(0),
             missed: 0,
-            below: Map::default(),
+            below: SmallMap::default(),
             term: Term::default(),
             at: Try::default(),
             sent: 0,
@@ -275,7 +275,7 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
             self.term = broadcast.term();
             self.told = self.told.filter(|_| env.config.bugs.has(Bug::SpoiledToldOnce));
             self.begin(Try::default());
-            self.below = Map::default();
+            self.below = SmallMap::default();
         }
         // Before that it is not known whether the round is sealed already.
         if broadcast.carried().is_none_or(|carried| broadcast.position() < carried) {
