@@ -5,6 +5,11 @@ mod command;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
+
+/// Most of the time goes into copies of states, which are many small pieces.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Checks the very machines that run in production: exhaustively in small worlds, at random in large ones, and with
 /// deliberate bugs that must be caught.

@@ -2,6 +2,8 @@
 
 use cirrus_verification::bugs::{ALL, CONSEQUENCES, Hunt, Seeded};
 
+use super::at_once;
+
 pub(crate) fn run(bug: Option<&str>) -> Result<(), String> {
     let chosen = |all: &[Seeded]| -> Vec<Seeded> {
         all.iter().filter(|it| bug.is_none_or(|bug| format!("{:?}", it.bug) == bug)).copied().collect()
@@ -26,23 +28,28 @@ fn table(
     faults: &mut Vec<String>,
 ) -> Result<usize, String> {
     println!("{title:<24} {:<16} {:>5}  {:<4} caught by", "world", "steps", "");
-    let before = faults.len();
-    for seeded in hunted {
-        let hunt = hunt(*seeded)?;
-        let name = format!("{:?}", seeded.bug);
-        let steps = hunt.failure.as_ref().map_or(0, |failure| failure.steps.len());
-        let (promise, verdict) = match &hunt {
-            hunt if hunt.caught() => (seeded.rule.promise, seeded.rule.name.to_owned()),
-            Hunt { failure: None, .. } => ("", "NOTHING".to_owned()),
-            Hunt { failure: Some(failure), .. } => {
-                let names: Vec<&str> = failure.broken.iter().map(|broken| broken.rule.name).collect();
-                ("", format!("only by {}, not by '{}'", names.join(", "), seeded.rule.name))
-            }
-        };
-        println!("{name:<24} {:<16} {steps:>5}  {promise:<4} {verdict}", seeded.world);
-        if !hunt.caught() {
-            faults.push(format!("{name} was not caught by '{}'", seeded.rule.name));
+    let hunts = at_once(hunted, |seeded| hunt(*seeded).inspect(|hunt| print_line(*seeded, hunt)));
+    let mut caught = 0;
+    for (seeded, hunt) in hunted.iter().zip(hunts) {
+        if hunt?.caught() {
+            caught += 1;
+        } else {
+            faults.push(format!("{:?} was not caught by '{}'", seeded.bug, seeded.rule.name));
         }
     }
-    Ok(hunted.len() - (faults.len() - before))
+    Ok(caught)
+}
+
+fn print_line(seeded: Seeded, hunt: &Hunt) {
+    let name = format!("{:?}", seeded.bug);
+    let steps = hunt.failure.as_ref().map_or(0, |failure| failure.steps.len());
+    let (promise, verdict) = match hunt {
+        hunt if hunt.caught() => (seeded.rule.promise, seeded.rule.name.to_owned()),
+        Hunt { failure: None, .. } => ("", "NOTHING".to_owned()),
+        Hunt { failure: Some(failure), .. } => {
+            let names: Vec<&str> = failure.broken.iter().map(|broken| broken.rule.name).collect();
+            ("", format!("only by {}, not by '{}'", names.join(", "), seeded.rule.name))
+        }
+    };
+    println!("{name:<24} {:<16} {steps:>5}  {promise:<4} {verdict}", seeded.world);
 }

@@ -1,17 +1,12 @@
 //! `verify check` and `verify explore`.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use cirrus_verification::check::Outcome;
 use cirrus_verification::tally::Tally;
 use cirrus_verification::worlds::{self, World};
 
-use super::print_rules;
-
-/// Worlds that are explored at the same time, one a thread: a second thread in one world gains nothing.
-const AT_ONCE: usize = 2;
+use super::{at_once, print_rules};
 
 pub(crate) fn run(name: Option<&str>, deep: bool) -> Result<(), String> {
     let began = Instant::now();
@@ -26,7 +21,11 @@ pub(crate) fn run(name: Option<&str>, deep: bool) -> Result<(), String> {
         "{:<15} {:>10} {:>12} {:>6} {:>8} {:>5}  bounds",
         "world", "unique", "total", "depth", "seconds", "ways"
     );
-    let outcomes = explore_all(&chosen);
+    let outcomes = at_once(&chosen, |world| {
+        let outcome = world.check();
+        print_line(world, &outcome);
+        outcome
+    });
     let mut faults = Vec::new();
     let mut tally = Tally::default();
     let mut unique = 0;
@@ -59,27 +58,6 @@ pub(crate) fn run(name: Option<&str>, deep: bool) -> Result<(), String> {
 fn no_world(name: &str) -> String {
     let names: Vec<&str> = worlds::all().iter().map(|world| world.name).collect();
     format!("there is no world '{name}'; there are {}", names.join(", "))
-}
-
-/// Explores the worlds, the first first, and prints a line for each as it is done.
-fn explore_all(worlds: &[World]) -> Vec<Outcome> {
-    let todo: Mutex<VecDeque<usize>> = Mutex::new((0..worlds.len()).collect());
-    let done: Vec<Mutex<Option<Outcome>>> = worlds.iter().map(|_| Mutex::new(None)).collect();
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                while let Some(place) = todo.lock().unwrap_or_else(PoisonError::into_inner).pop_front() {
-                    let (Some(world), Some(slot)) = (worlds.get(place), done.get(place)) else { return };
-                    let outcome = world.check();
-                    print_line(world, &outcome);
-                    *slot.lock().unwrap_or_else(PoisonError::into_inner) = Some(outcome);
-                }
-            });
-        }
-    });
-    let outcomes = done.into_iter().map(|slot| slot.into_inner().unwrap_or_else(PoisonError::into_inner));
-    // The scope ends when every world is done.
-    outcomes.flatten().collect()
 }
 
 fn print_line(world: &World, outcome: &Outcome) {

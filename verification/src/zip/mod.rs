@@ -287,10 +287,13 @@ impl Mesh {
 
     /// Processes whose member lives and was neither fenced nor let go.
     pub fn staying(&self) -> impl Iterator<Item = (MemberId, &Arc<Process>)> {
-        self.controller.tree.members().filter_map(|member| {
-            let process = self.of(member)?;
-            process.listens().then_some((member, process))
-        })
+        // By seat, not by place: rules come here often, and a search for each member would be most of what they cost.
+        self.seats.iter().filter(|(member, _)| self.controller.tree.contains(**member)).filter_map(
+            |(member, address)| {
+                let process = self.processes.get(*address as usize)?;
+                process.listens().then_some((*member, process))
+            },
+        )
     }
 }
 

@@ -1,6 +1,7 @@
 //! `verify simulate --members`: channels.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use cirrus_core::bug::Bugs;
@@ -9,7 +10,7 @@ use cirrus_verification::simulator::channel::{
 };
 use cirrus_verification::zip::Fault;
 
-use crate::command::print_rules_of;
+use crate::command::{at_once, print_rules_of};
 
 pub(crate) fn run(
     first: u64,
@@ -20,19 +21,28 @@ pub(crate) fn run(
 ) -> Result<(), String> {
     let only = only.map(incidents).transpose()?;
     let began = Instant::now();
+    let seeds: Vec<u64> = (first..first.saturating_add(seeds.max(1))).collect();
+    let ask = |seed: &u64| Asked { seed: *seed, members, steps, only: only.clone(), bugs: Bugs::default() };
+    let failed = AtomicBool::new(false);
+    let reports = at_once(&seeds, |seed| {
+        // What has failed is to be looked at first.
+        (!failed.load(Ordering::Relaxed)).then(|| {
+            let report = channel::run(&ask(seed));
+            match &report {
+                Ok(report) => print_report(*seed, report),
+                Err(_) => failed.store(true, Ordering::Relaxed),
+            }
+            report
+        })
+    });
     let mut all = Report::default();
-    for seed in first..first.saturating_add(seeds.max(1)) {
-        let asked = Asked { seed, members, steps, only: only.clone(), bugs: Bugs::default() };
-        let report = channel::run(&asked).map_err(|failed| explain(&asked, &failed))?;
-        let faults: u64 = report.faults.values().sum();
-        println!(
-            "seed {seed}: {} members, {} broadcasts, {faults} faults, {} events, trace {:016x}",
-            report.members, report.broadcasts, report.events, report.trace
-        );
-        all.merge(&report);
+    for (seed, report) in seeds.iter().zip(reports) {
+        if let Some(report) = report {
+            all.merge(&report.map_err(|failed| explain(&ask(seed), &failed))?);
+        }
     }
     let took = began.elapsed().as_secs_f64().max(1e-9);
-    print_campaign(&all, first, seeds, took);
+    print_campaign(&all, &seeds, took);
     // A part of a run shows what it shows.
     if only.is_some() { Ok(()) } else { whole(&all) }
 }
@@ -44,7 +54,18 @@ fn incidents(only: &str) -> Result<BTreeSet<channel::Incident>, String> {
     numbers.collect()
 }
 
-fn print_campaign(all: &Report, first: u64, seeds: u64, took: f64) {
+fn print_report(seed: u64, report: &Report) {
+    println!(
+        "seed {seed}: {} members, {} broadcasts, {} faults, {} events, trace {:016x}",
+        report.members,
+        report.broadcasts,
+        report.faults.values().sum::<u64>(),
+        report.events,
+        report.trace
+    );
+}
+
+fn print_campaign(all: &Report, seeds: &[u64], took: f64) {
     println!("\n{:<46} {:>12}", "fault", "struck");
     for fault in Fault::ALL {
         println!("{:<46} {:>12}", fault.name(), all.faults.get(&fault).copied().unwrap_or(0));
@@ -55,10 +76,11 @@ fn print_campaign(all: &Report, first: u64, seeds: u64, took: f64) {
     }
     let (controller, whole) = all.controller;
     println!(
-        "\nseeds {first} to {}, {} members, {} broadcasts, {} values for reduces, {} calls for shuffles, {} for \
+        "\nseeds {} to {}, {} members, {} broadcasts, {} values for reduces, {} calls for shuffles, {} for \
          messages, {} faults, {} times quiet; healing took at most {} per mille \
          of the time that it may take, and {} of the events",
-        first.saturating_add(seeds.max(1) - 1),
+        seeds.first().copied().unwrap_or_default(),
+        seeds.last().copied().unwrap_or_default(),
         all.members,
         all.broadcasts,
         all.reduces,

@@ -7,7 +7,7 @@ use super::Incident;
 use crate::zip::{Action, Address, Timer};
 
 /// Something that is due.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Due {
     /// Something arrives or is noticed, unless its connection has ended meanwhile.
     Arrives(Action),
@@ -26,7 +26,11 @@ pub(super) enum Due {
 /// The queue. Times are in microseconds.
 #[derive(Debug, Default)]
 pub(super) struct Queue {
-    due: BinaryHeap<Reverse<(u64, u64, Due)>>,
+    /// When, which in the order of planning, and where in `things`: small, for a heap moves its items often.
+    due: BinaryHeap<Reverse<(u64, u64, u32)>>,
+    things: Vec<Due>,
+    /// Places of `things` that are free.
+    free: Vec<u32>,
     planned: u64,
     armed: BTreeMap<Timer, u64>,
 }
@@ -35,7 +39,17 @@ impl Queue {
     /// Plans something.
     pub(super) fn plan(&mut self, at: u64, due: Due) {
         self.planned += 1;
-        self.due.push(Reverse((at, self.planned, due)));
+        let place = match self.free.pop() {
+            Some(place) => {
+                self.things[place as usize] = due;
+                place
+            }
+            None => {
+                self.things.push(due);
+                u32::try_from(self.things.len() - 1).expect("fewer than four billion are under way")
+            }
+        };
+        self.due.push(Reverse((at, self.planned, place)));
     }
 
     /// Sets a timer; if it is set already, this is when it fires.
@@ -47,7 +61,9 @@ impl Queue {
     /// The next, and when. A timer that was set anew is left out.
     pub(super) fn next(&mut self) -> Option<(u64, Due)> {
         loop {
-            let Reverse((at, number, due)) = self.due.pop()?;
+            let Reverse((at, number, place)) = self.due.pop()?;
+            let due = self.things[place as usize];
+            self.free.push(place);
             let Due::Fires(timer) = due else { return Some((at, due)) };
             if self.armed.get(&timer) == Some(&number) {
                 self.armed.remove(&timer);

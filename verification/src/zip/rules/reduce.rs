@@ -1,13 +1,11 @@
 //! What only a whole channel shows of reduces: R1 to R3.
 
-use std::collections::BTreeSet;
-
 use cirrus_core::channel::{Census, Head};
 use cirrus_core::ids::{ControllerEpoch, MemberId};
 use cirrus_core::member::Reduction;
 use cirrus_core::rule::Verdict;
 
-use super::super::{Address, Fault, Mesh, Piece, Process, Setup};
+use super::super::{Fault, Mesh, Piece, Process, Setup};
 use super::{Check, Rule, delivered, rule};
 
 /// Every member's value is in a result once.
@@ -31,12 +29,18 @@ pub const ORDERED: Rule = rule("R3", "values are combined in pre-order", Check::
 fn combined_once(_: &Setup, mesh: &Mesh, _: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
     let (Some(seal), Some(pieces)) = (&head.sealed, pieces) else { return Verdict::Idle };
     for (index, piece) in (0..).zip(pieces) {
-        let mut values: Vec<_> = piece.values().map(|(address, _)| address).collect();
-        values.sort_unstable();
-        let members = values.iter().filter_map(|address| mesh.processes.get(*address as usize)?.machine.id);
-        let census = members.map(Census::of).fold(Census::default(), Census::plus);
-        values.dedup();
-        if census != seal.census || values.len() != seal.census.count as usize || piece.index != index {
+        let mut seen = vec![false; mesh.processes.len()];
+        let (mut census, mut once) = (Census::default(), true);
+        for (address, _) in piece.values() {
+            // Of nobody: pieces of different places were combined.
+            let Some(process) = mesh.processes.get(address as usize) else {
+                once = false;
+                break;
+            };
+            once &= !std::mem::replace(&mut seen[address as usize], true);
+            census = process.machine.id.map_or(census, |member| census.plus(Census::of(member)));
+        }
+        if census != seal.census || !once || piece.index != index {
             return Verdict::Broken("a piece of a result holds other values than it says");
         }
     }
@@ -60,15 +64,34 @@ fn called(_: &Setup, _: &Mesh, process: &Process, head: &Head, pieces: Option<&[
 }
 
 /// Whose values are in a result, in each piece of it.
-fn inside(pieces: Option<&[Piece]>) -> BTreeSet<Address> {
-    let whose = |piece: &Piece| piece.values().map(|(address, _)| address).collect();
-    let each = pieces.unwrap_or_default().iter().map(whose);
-    each.reduce(|all: BTreeSet<_>, piece| &all & &piece).unwrap_or_default()
+struct Inside {
+    /// By address: in how many pieces.
+    counts: Vec<usize>,
+    /// How many there are.
+    pieces: usize,
 }
 
-/// Whether a member is one of them.
-fn has(mesh: &Mesh, inside: &BTreeSet<Address>, member: MemberId) -> bool {
-    mesh.seats.get(&member).is_some_and(|address| inside.contains(address))
+impl Inside {
+    fn of(mesh: &Mesh, pieces: Option<&[Piece]>) -> Self {
+        let pieces = pieces.unwrap_or_default();
+        let mut counts = vec![0; mesh.processes.len()];
+        for (address, _) in pieces.iter().flat_map(Piece::values) {
+            if let Some(count) = counts.get_mut(address as usize) {
+                *count += 1;
+            }
+        }
+        Self { counts, pieces: pieces.len() }
+    }
+
+    /// Whether those of this process are.
+    fn holds(&self, process: &Process) -> bool {
+        self.pieces > 0 && self.counts.get(process.machine.address as usize) == Some(&self.pieces)
+    }
+
+    /// Whether those of this member are.
+    fn has(&self, mesh: &Mesh, member: MemberId) -> bool {
+        mesh.of(member).is_some_and(|process| self.holds(process))
+    }
 }
 
 /// Those who were counted for a round and have departed, with whether an earlier round has named them. `None` for who
@@ -86,6 +109,9 @@ fn gone(setup: &Setup, mesh: &Mesh, process: &Process, head: &Head) -> Option<Ve
     }
     if first.id.round.0 != 1 {
         return None;
+    }
+    if mesh.seats.len() == mesh.controller.tree.len() as usize {
+        return Some(Vec::new()); // All who ever came are there.
     }
     // Who was in the round before was counted for this one, unless it was named. In the first round all are, if nobody
     // came meanwhile.
@@ -108,10 +134,10 @@ fn gone(setup: &Setup, mesh: &Mesh, process: &Process, head: &Head) -> Option<Ve
 
 fn named(setup: &Setup, mesh: &Mesh, process: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
     let Some(seal) = &head.sealed else { return Verdict::Idle };
-    let inside = inside(pieces);
+    let inside = Inside::of(mesh, pieces);
     for member in &seal.missing.departed {
         let there = mesh.controller.tree.contains(*member) && !mesh.forgotten.contains(member);
-        if there || has(mesh, &inside, *member) {
+        if there || inside.has(mesh, *member) {
             return Verdict::Broken("one is named as departed that is there, or in the result");
         }
     }
@@ -133,7 +159,7 @@ fn named(setup: &Setup, mesh: &Mesh, process: &Process, head: &Head, pieces: Opt
         }
         let late = seal.missing.late.contains(&member); // It has departed since.
         // Whose values would have been in a result that there is not, nobody knows.
-        if pieces.is_some() && !here && !earlier && !more && !late && !has(mesh, &inside, member) {
+        if pieces.is_some() && !here && !earlier && !more && !late && !inside.has(mesh, member) {
             return Verdict::Broken("one who has departed is neither in a result nor named");
         }
         verdict = Verdict::Holds;
@@ -155,8 +181,8 @@ fn strict(setup: &Setup, mesh: &Mesh, process: &Process, head: &Head, pieces: Op
         return Verdict::Idle;
     };
     let gone = gone(setup, mesh, process, head).unwrap_or_default();
-    let inside = inside(pieces);
-    let lacks = gone.iter().any(|(member, earlier)| !earlier && !has(mesh, &inside, *member));
+    let inside = Inside::of(mesh, pieces);
+    let lacks = gone.iter().any(|(member, earlier)| !earlier && !inside.has(mesh, *member));
     Verdict::from_bool(
         !seal.missing.lacks_departed() && !lacks,
         "a strict reduce has a result that lacks one",
@@ -165,12 +191,11 @@ fn strict(setup: &Setup, mesh: &Mesh, process: &Process, head: &Head, pieces: Op
 
 fn complete(_: &Setup, mesh: &Mesh, _: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
     let (Some(seal), Some(_)) = (&head.sealed, pieces) else { return Verdict::Idle };
-    let staying = mesh.staying().map(|(member, _)| member).filter(|it| !mesh.forgotten.contains(it));
-    let counted = staying.filter(|member| member.stamp <= head.cut);
+    let counted = mesh.staying().filter(|(member, _)| member.stamp <= head.cut);
+    let mut counted = counted.filter(|(member, _)| !mesh.forgotten.contains(member));
+    let inside = Inside::of(mesh, pieces);
     // It is in it, or named as late, and not both.
-    let (named, mut counted) = (|member| seal.missing.late.contains(&member), counted);
-    let inside = inside(pieces);
-    let all = counted.all(|member| has(mesh, &inside, member) != named(member));
+    let all = counted.all(|(member, it)| inside.holds(it) != seal.missing.late.contains(&member));
     Verdict::from_bool(all, "a member that stays is neither in a result nor late")
 }
 
