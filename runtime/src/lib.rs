@@ -13,6 +13,7 @@
 //! | [`blocks`] | decoded blocks, one by one or fetched ahead |
 //! | [`table`], [`learner`] | what a model gives to the store and to a worker |
 //! | [`fleet`] | processes that are started, watched and killed |
+//! | [`zip`] | channels between processes: their controller, and the library of their members |
 #![forbid(unsafe_code)]
 
 pub mod blocks;
@@ -26,3 +27,4 @@ pub mod object;
 pub mod pool;
 pub mod store;
 pub mod table;
+pub mod zip;

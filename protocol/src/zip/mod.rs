@@ -114,6 +114,8 @@ pub mod kind {
     pub const ITEM: u16 = 0x0721;
     /// [`PeerMessage::Part`](super::PeerMessage::Part).
     pub const PART: u16 = 0x0723;
+    /// [`PeerMessage::Fenced`](super::PeerMessage::Fenced).
+    pub const CALLER_FENCED: u16 = 0x0724;
     /// [`PeerMessage::Have`](super::PeerMessage::Have).
     pub const HAVE: u16 = 0x0722;
 }

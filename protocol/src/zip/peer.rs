@@ -101,6 +101,11 @@ pub enum PeerMessage {
         /// How far.
         have: Have,
     },
+    /// To who called: it was declared dead. Nothing follows on this connection.
+    Fenced {
+        /// In which channel.
+        channel: Stamp,
+    },
 }
 
 /// What the payload of a chunk is.
@@ -152,6 +157,7 @@ impl PeerMessage {
                 (out.flag(last).tail(piece), kind::PART)
             }
             Self::Have { channel, have } => (out.in_channel(channel).part(&have), kind::HAVE),
+            Self::Fenced { channel } => (out.in_channel(channel), kind::CALLER_FENCED),
         };
         out.frame_from(kind, buffer)
     }
@@ -233,6 +239,7 @@ impl TryFrom<Frame> for PeerMessage {
                 Self::Part { channel, position, part: Part { piece, last } }
             }
             kind::HAVE => Self::Have { channel, have: body.part()? },
+            kind::CALLER_FENCED => Self::Fenced { channel },
             kind => {
                 let link = LinkId(stamp_of(body.header_link()));
                 Self::Link { channel, link, frame: read_frame(kind, &mut body)? }

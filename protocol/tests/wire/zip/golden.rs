@@ -334,6 +334,7 @@ fn peer_messages() -> Vec<(&'static str, PeerMessage)> {
         ("item, piece", item(99, What::Piece(Bytes::from_static(b"records")))),
         ("item, end", item(100, What::End)),
         ("have", PeerMessage::Have { channel, have }),
+        ("caller fenced", PeerMessage::Fenced { channel }),
     ];
     all.extend(
         link_frames()

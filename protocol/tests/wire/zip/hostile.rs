@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use super::golden::messages;
 use super::{Message, sample};
 
-const KINDS: [u16; 43] = [
+const KINDS: [u16; 44] = [
     handshake::kind::OPEN,
     handshake::kind::CHALLENGE,
     handshake::kind::PROOF,
@@ -61,6 +61,7 @@ const KINDS: [u16; 43] = [
     kind::ITEM,
     kind::HAVE,
     kind::PART,
+    kind::CALLER_FENCED,
 ];
 
 /// Whoever accepts a frame must write the very same one; and no two do.

@@ -351,6 +351,7 @@ fn peer() -> impl Strategy<Value = PeerMessage> {
         1 => (channel(), position(), item)
             .prop_map(|(channel, position, item)| PeerMessage::Item { channel, position, item }),
         1 => (channel(), have).prop_map(|(channel, have)| PeerMessage::Have { channel, have }),
+        1 => channel().prop_map(|channel| PeerMessage::Fenced { channel }),
     ]
 }
 

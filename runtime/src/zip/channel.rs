@@ -1,0 +1,147 @@
+//! What all channels have in common for their application: who it is in them, messages from one to another, and calls
+//! that end.
+//!
+//! Every call ends within its deadline: that of the settings, or that of [`Channel::within`]. Who drops a call's future
+//! stops waiting, and nothing more: what was numbered or contributed stands.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cirrus_core::ids::MemberId;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
+
+use super::error::ZipError;
+use super::member::{Answer, Call, Joined};
+use super::payload::{Payload, cut};
+use super::settings::Settings;
+
+/// How long the member's own task may take to say of whom it waits.
+const EXPLAIN: Duration = Duration::from_secs(1);
+/// The pauses between looks at who has come: they double from the first to the last.
+const LOOKS: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(200)];
+
+/// A seat in a channel. Clones are the same seat; when the last is dropped, the member leaves.
+#[derive(Clone, Debug)]
+pub struct Channel {
+    name: Arc<str>,
+    member: MemberId,
+    calls: mpsc::Sender<Call>,
+    deadline: Duration,
+    pub(super) piece_bytes: usize,
+}
+
+impl Channel {
+    pub(super) fn new(name: Arc<str>, Joined { member, calls }: Joined, settings: &Settings) -> Self {
+        let (deadline, piece_bytes) = (settings.deadline, settings.piece_bytes);
+        Self { name, member, calls, deadline, piece_bytes }
+    }
+
+    /// What it is called.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Who this is in it.
+    #[must_use]
+    pub fn member(&self) -> MemberId {
+        self.member
+    }
+
+    /// The same seat, whose calls end after this long.
+    #[must_use]
+    pub fn within(&self, deadline: Duration) -> Self {
+        Self { deadline, ..self.clone() }
+    }
+
+    /// Asks the member for something, within the deadline.
+    pub(super) async fn ask<T>(
+        &self,
+        call: &'static str,
+        asked: impl FnOnce(Answer<T>) -> Call + Send,
+    ) -> Result<T, ZipError> {
+        let (answer, answered) = oneshot::channel();
+        let left = || ZipError::Left { channel: self.name.clone() };
+        let asking = async {
+            self.calls.send(asked(answer)).await.map_err(|_| left())?;
+            answered.await.map_err(|_| left())?
+        };
+        match timeout(self.deadline, asking).await {
+            Ok(answer) => answer,
+            Err(_) => Err(self.late(call).await),
+        }
+    }
+
+    async fn late(&self, call: &'static str) -> ZipError {
+        let (answer, answered) = oneshot::channel();
+        let asking = async {
+            self.calls.send(Call::Awaited(answer)).await.ok()?;
+            answered.await.ok()
+        };
+        let waits_for = timeout(EXPLAIN, asking).await.ok().flatten().unwrap_or_default();
+        let (channel, after) = (self.name.clone(), self.deadline);
+        ZipError::Deadline { call, channel, after, waits_for }
+    }
+
+    /// Who is in the channel now, in the order in which they joined.
+    ///
+    /// # Errors
+    /// `Deadline`, if the controller does not answer; `Fenced`, `Left`.
+    pub async fn members(&self) -> Result<Vec<MemberId>, ZipError> {
+        self.ask("asking who is there", Call::Members).await
+    }
+
+    /// Waits until so many members are in the channel; in one of reduces, until they are counted: every round that begins
+    /// from here on waits for them all. (A broadcast is for those of whom the root has heard when it begins; those who
+    /// joined before its sender are among them.)
+    ///
+    /// # Errors
+    /// As [`Channel::members`].
+    pub async fn gathered(&self, count: usize) -> Result<Vec<MemberId>, ZipError> {
+        let until = Instant::now() + self.deadline;
+        let mut pause = LOOKS[0];
+        loop {
+            let members = self.members().await?;
+            if let Some(last) = members.last().filter(|_| members.len() >= count) {
+                let stamp = last.stamp;
+                self.ask("waiting for members", |answer| Call::Counted(stamp, answer)).await?;
+                return Ok(members);
+            }
+            if timeout_at(until, sleep(pause)).await.is_err() {
+                return Err(self.late("waiting for members").await);
+            }
+            pause = (pause * 2).min(LOOKS[1]);
+        }
+    }
+
+    /// Sends a message to one member. It answers when that one's application has it, whole.
+    ///
+    /// # Errors
+    /// `Gone`: the other member is not in the channel any more. `Indeterminate`, `NotTaken`, `Deadline`, `Fenced`,
+    /// `Left`.
+    pub async fn send_to(&self, to: MemberId, message: impl Into<Bytes> + Send) -> Result<(), ZipError> {
+        let pieces = cut(message.into(), self.piece_bytes);
+        self.ask("sending a message", |answer| Call::SendTo(to, pieces, answer)).await
+    }
+
+    /// The next message of one member, in the order in which that one has sent them. If the call ends before there is one,
+    /// nothing is lost: the next call gets it.
+    ///
+    /// # Errors
+    /// `Gone`: the other member is not in the channel any more, and no more will come. `NotTaken`, `Deadline`, `Fenced`,
+    /// `Left`.
+    pub async fn receive_from(&self, from: MemberId) -> Result<Payload, ZipError> {
+        self.ask("receiving a message", |answer| Call::ReceiveFrom(from, answer)).await
+    }
+
+    /// Leaves the channel, in order: what was begun is finished first. A member that is in a shuffle which others have
+    /// called has to take part in it before it can leave.
+    ///
+    /// # Errors
+    /// `Deadline`, `Fenced`.
+    pub async fn leave(&self) -> Result<(), ZipError> {
+        self.ask("leaving", Call::Leave).await
+    }
+}

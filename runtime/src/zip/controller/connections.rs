@@ -1,0 +1,149 @@
+//! The controller's connections: who has proven to have a job's token may say something, and is answered.
+//!
+//! A connection of which nothing is heard for the length of a lease says so, once for every such time; the shell passes
+//! that on. One that does not take its answers is closed when too many wait, since all that the controller says is
+//! absolute: who calls again is told anew.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use cirrus_core::directory::{Credential, Token};
+use cirrus_core::ids::{JobId, Millis};
+use cirrus_protocol::zip::{ControllerReply, ControllerRequest};
+use cirrus_transport::{Connection, FrameReceiver, FrameSender, Listener, TransportError, auth};
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::super::timers::span;
+use crate::store::server::log_end;
+
+/// Answers that may wait for a connection.
+const ANSWERS_MAX: usize = 4096;
+/// Answers that are gathered for one write, in bytes.
+const WRITE_BYTES: usize = 64 << 10;
+/// How long a connection may take to take what is said.
+const STUCK: Duration = Duration::from_secs(10);
+
+/// One connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Peer(u64);
+
+/// What comes from a connection.
+#[derive(Debug)]
+pub(super) enum News {
+    /// It has shown what it may; answers to it go here.
+    Admitted(Credential, mpsc::Sender<ControllerReply>),
+    /// It says something.
+    Said(ControllerRequest),
+    /// Nothing was heard of it for the length of a lease.
+    Lapsed,
+    /// It is gone.
+    Gone,
+}
+
+/// Whose tokens are accepted, and how long silence lasts.
+#[derive(Clone, Debug)]
+pub(super) struct Admission {
+    pub(super) tokens: Arc<BTreeMap<JobId, Token>>,
+    pub(super) lease: Millis,
+}
+
+/// Accepts connections until the shell is gone; all of them end with this.
+pub(super) async fn accept<L: Listener>(
+    mut listener: L,
+    admission: Admission,
+    inbox: mpsc::Sender<(Peer, News)>,
+) {
+    let mut all = JoinSet::new();
+    for number in 0.. {
+        match listener.accept().await {
+            Ok(connection) => {
+                all.spawn(converse(Peer(number), connection, admission.clone(), inbox.clone()));
+            }
+            Err(error) => {
+                tracing::warn!("{error}");
+                // Out of descriptors, most likely: let some connections end first.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        while all.try_join_next().is_some() {}
+    }
+}
+
+/// Carries one connection's messages until it ends, or the controller does.
+async fn converse<S: FrameSender, R: FrameReceiver>(
+    peer: Peer,
+    mut connection: Connection<S, R>,
+    admission: Admission,
+    inbox: mpsc::Sender<(Peer, News)>,
+) {
+    let Admission { tokens, lease } = admission;
+    let credential = match auth::admit(&mut connection, |job| tokens.get(&job).copied()).await {
+        Ok(credential) => credential,
+        Err(error) => return tracing::warn!("{error}"),
+    };
+    let (answers, outbox) = mpsc::channel(ANSWERS_MAX);
+    // It is told what it is held to before anything else.
+    let told = answers.try_send(ControllerReply::Lease(lease));
+    if told.is_err() || inbox.send((peer, News::Admitted(credential, answers))).await.is_err() {
+        return;
+    }
+    let Connection { sender, receiver, peer: name } = connection;
+    let ended = tokio::select! {
+        ended = listen(peer, &name, receiver, lease, &inbox) => ended,
+        ended = answer(sender, outbox) => ended,
+    };
+    if let Err(error) = ended {
+        log_end(&error);
+    }
+    let _ = inbox.send((peer, News::Gone)).await;
+}
+
+async fn listen<R: FrameReceiver>(
+    peer: Peer,
+    name: &Arc<str>,
+    mut receiver: R,
+    lease: Millis,
+    inbox: &mpsc::Sender<(Peer, News)>,
+) -> Result<(), TransportError> {
+    loop {
+        let news = match timeout(span(lease), receiver.next()).await {
+            Err(_) => News::Lapsed,
+            Ok(frame) => match frame? {
+                None => return Ok(()),
+                Some(frame) => match ControllerRequest::try_from(frame) {
+                    Ok(ControllerRequest::Alive) => continue,
+                    Ok(request) => News::Said(request),
+                    Err(source) => return Err(TransportError::Format { peer: name.clone(), source }),
+                },
+            },
+        };
+        if inbox.send((peer, news)).await.is_err() {
+            return Ok(());
+        }
+    }
+}
+
+/// Writes answers until the shell has no more for this connection.
+async fn answer<S: FrameSender>(
+    mut sender: S,
+    mut outbox: mpsc::Receiver<ControllerReply>,
+) -> Result<(), TransportError> {
+    let mut buffer = BytesMut::new();
+    while let Some(reply) = outbox.recv().await {
+        sender.queue(reply.into_frame(&mut buffer))?;
+        while sender.queued_bytes() < WRITE_BYTES
+            && let Ok(reply) = outbox.try_recv()
+        {
+            sender.queue(reply.into_frame(&mut buffer))?;
+        }
+        match timeout(STUCK, sender.flush()).await {
+            Ok(flushed) => flushed?,
+            Err(_) => return Ok(()), // It takes nothing any more: whoever is there will call again.
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,355 @@
+//! A member of a channel as a task: its machines, its connections, a clock, and an application that calls.
+//!
+//! ```text
+//!   application           this shell                               core
+//!     | Send, Reduce, ... -> |  an event each ------------------>  Member, and beside it Messages and Shuffle
+//!   controller               |
+//!     | a word ------------> |  for the two beside it, then for the member
+//!   other members            |
+//!     | frames, calls -----> |  with what their connection is for
+//!     |                      | <-------------------------------  effects: carried out in order before the next event
+//! ```
+//!
+//! It decides nothing. What it adds to the machines is memory of who has called and is to be answered (`application`),
+//! of which connection is for what (`connections`), and a connection to the controller that is made again (`contact`).
+//! News come through one bounded queue, and whoever brings them waits while it is full: a member that is slow slows those
+//! who send to it. It never waits for anybody itself.
+
+mod application;
+mod connections;
+mod contact;
+mod effects;
+mod news;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use cirrus_core::channel::{Role, ToController, ToMember};
+use cirrus_core::directory::ChannelName;
+use cirrus_core::ids::{CallId, ControllerEpoch, MemberId, Millis, Stamp};
+use cirrus_core::member::{self, End, Kind, Member};
+use cirrus_core::messages::Messages;
+use cirrus_core::shuffle::Shuffle;
+use cirrus_core::{direct, messages, shuffle};
+use cirrus_protocol::handshake::Credential;
+use cirrus_protocol::zip::{Address, Again, ControllerReply, ControllerRequest, Join, PeerMessage};
+use cirrus_transport::{Listener as _, Medium, Transport, TransportError};
+use tokio::sync::{mpsc, oneshot};
+
+use self::application::Application;
+use self::connections::{Connections, End as Connected, Nth, Route, Task};
+use self::contact::Outbox;
+use super::error::ZipError;
+use super::operator::Operator;
+use super::settings::Settings;
+use super::timers::Timers;
+use crate::driver::Driver;
+
+pub(super) use application::{Answer, Call, Partition};
+
+/// News that may wait: pieces among them are what a member holds beside its window.
+const NEWS_MAX: usize = 16;
+/// Calls of the application that may wait to be taken in.
+const CALLS_MAX: usize = 64;
+/// The pause before a controller that recovers is asked again.
+const JOIN_AGAIN: Millis = Millis(100);
+/// How long a member whose application is gone tries to leave in order.
+const LEAVE_WITHIN: Millis = Millis(10_000);
+
+/// Where a process is, and how it takes part in channels.
+#[derive(Clone, Debug)]
+pub(super) struct Place<M> {
+    pub(super) medium: M,
+    pub(super) controller: Address,
+    pub(super) credential: Credential,
+    /// Where its members listen: at any free port of it.
+    pub(super) listen: String,
+    pub(super) settings: Arc<Settings>,
+}
+
+/// What a member joins.
+pub(super) struct Spec {
+    pub(super) name: Arc<str>,
+    pub(super) member: member::Config,
+    /// In a channel of shuffles: what it does in them.
+    pub(super) shuffles: Option<Role>,
+    /// In a channel of reduces.
+    pub(super) operator: Option<Arc<dyn Operator>>,
+}
+
+/// A member that has joined, for its application.
+pub(super) struct Joined {
+    pub(super) member: MemberId,
+    pub(super) calls: mpsc::Sender<Call>,
+}
+
+/// What happens to a member from outside.
+enum News<M: Medium> {
+    /// A call was taken, or was not.
+    Dialled(Route, Nth, Result<Connected<M>, TransportError>),
+    /// Somebody calls, and says what for.
+    Called(Connected<M>, PeerMessage),
+    /// Something is said on a connection.
+    Said(Route, Nth, PeerMessage),
+    /// A connection is gone.
+    Ended(Route, Nth),
+    /// The connection to the controller stands.
+    ControllerUp(Outbox),
+    /// It does not.
+    ControllerDown(Option<TransportError>),
+    /// The controller says something.
+    Controller(ControllerReply),
+}
+
+/// A timer of one of the machines, or of the shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Timer {
+    Member(member::Timer),
+    Shuffle(direct::Timer),
+    Messages(direct::Timer),
+    JoinAgain,
+    LeaveEnds,
+}
+
+/// An event on its way to a machine.
+enum Todo {
+    Member(member::Event<Address, Bytes>),
+    Shuffle(shuffle::Event<Address, Bytes>),
+    Messages(messages::Event<Address, Bytes>),
+}
+
+/// A member.
+struct Shell<M: Medium> {
+    place: Place<M>,
+    spec: Spec,
+    address: Address,
+    inbox: mpsc::Sender<News<M>>,
+    member: Driver<Member<Address, Bytes>>,
+    messages: Driver<Messages<Address, Bytes>>,
+    shuffle: Option<Driver<Shuffle<Address, Bytes>>>,
+    /// The channel, once it is known.
+    channel: Option<Stamp>,
+    controller: Option<Outbox>,
+    connections: Connections,
+    timers: Timers<Timer>,
+    todo: VecDeque<Todo>,
+    application: Application,
+    /// Machines beside the member that have not finished what they had begun, once the application leaves.
+    undrained: Option<u32>,
+    over: Option<End>,
+    _accepting: Task,
+}
+
+/// Joins a channel. It answers when the member has a place and has heard how the term stands; in a channel of reduces,
+/// when it is counted: every round that begins from here on waits for it.
+pub(super) async fn join<M: Medium>(place: Place<M>, spec: Spec) -> Result<Joined, ZipError> {
+    let listener = place.medium.listen(&place.listen).await?;
+    let address = Address::new([listener.address()])
+        .map_err(|source| ZipError::Name { what: listener.address().to_owned(), source })?;
+    let (inbox, news) = mpsc::channel(NEWS_MAX);
+    let accepting = connections::listen::<M>(listener, place.credential, inbox.clone());
+    let (medium, controller) = (place.medium.clone(), place.controller.clone());
+    tokio::spawn(contact::keep(medium, controller, place.credential, inbox.clone()));
+    let (answer, joined) = oneshot::channel();
+    let (calls, called) = mpsc::channel(CALLS_MAX);
+    let (settings, name) = (place.settings.clone(), spec.name.clone());
+    let role = spec.shuffles.unwrap_or_default();
+    let shell = Shell {
+        member: Driver::new(Member::with_role(address.clone(), role), spec.member.clone()),
+        messages: Driver::new(Messages::default(), settings.messages.clone()),
+        shuffle: spec.shuffles.map(|_| Driver::new(Shuffle::default(), settings.shuffle.clone())),
+        place,
+        address,
+        inbox,
+        channel: None,
+        controller: None,
+        connections: Connections::default(),
+        timers: Timers::default(),
+        todo: VecDeque::new(),
+        application: Application::new(spec.name.clone(), answer),
+        spec,
+        undrained: None,
+        over: None,
+        _accepting: Task::spawn(accepting),
+    };
+    tokio::spawn(shell.run(news, called));
+    let after = settings.deadline;
+    match tokio::time::timeout(after, joined).await {
+        Ok(Ok(member)) => Ok(Joined { member: member?, calls }),
+        Ok(Err(_)) => Err(ZipError::Left { channel: name }),
+        Err(_) => Err(ZipError::Deadline { call: "joining", channel: name, after, waits_for: Vec::new() }),
+    }
+}
+
+impl<M: Medium> Shell<M> {
+    async fn run(mut self, mut news: mpsc::Receiver<News<M>>, mut calls: mpsc::Receiver<Call>) {
+        let mut alone = false;
+        while self.over.is_none() {
+            tokio::select! {
+                Some(news) = news.recv() => self.heard(news),
+                call = calls.recv(), if !alone => match call {
+                    Some(call) => self.called(call),
+                    None => {
+                        alone = true;
+                        self.leave();
+                        self.timers.set(Timer::LeaveEnds, LEAVE_WITHIN);
+                    }
+                },
+                timer = self.timers.next() => match timer {
+                    Timer::Member(timer) => self.todo.push_back(Todo::Member(member::Event::Timer(timer))),
+                    Timer::Shuffle(timer) => self.todo.push_back(Todo::Shuffle(shuffle::Event::Timer(timer))),
+                    Timer::Messages(timer) => {
+                        self.todo.push_back(Todo::Messages(messages::Event::Timer(timer)));
+                    }
+                    Timer::JoinAgain => self.ask_to_join(),
+                    Timer::LeaveEnds => self.over = Some(End::Left),
+                },
+            }
+            self.work();
+            let (me, until) = (self.member.machine().id, self.counted());
+            self.application.counted(me, until);
+        }
+        if let Some(end) = self.over {
+            self.application.end(end);
+        }
+    }
+
+    /// Who is in the next round, as far as this member knows; `None` before it has a place and has heard of a term.
+    fn counted(&self) -> Option<Stamp> {
+        let member = self.member.machine();
+        let sync = member.broadcast.sync.as_ref()?;
+        Some(match self.spec.member.kind {
+            Kind::Reduce => sync.cut,
+            // The root counts who is there when somebody sends.
+            Kind::Broadcast => Stamp { epoch: ControllerEpoch(u32::MAX), serial: u32::MAX },
+        })
+    }
+
+    /// Steps the machines as long as something is to be done, each step's effects before the next.
+    fn work(&mut self) {
+        while let Some(todo) = self.todo.pop_front() {
+            match todo {
+                Todo::Member(event) => {
+                    let asked = effects::Asked::of(&event);
+                    let mut effects = self.member.step(event);
+                    effects.drain(..).for_each(|effect| self.of_member(asked, effect));
+                    self.member.recycle(effects);
+                }
+                Todo::Shuffle(event) => self.shuffles(event),
+                Todo::Messages(event) => {
+                    let asked = effects::Talked::of(&event);
+                    let mut effects = self.messages.step(event);
+                    effects.drain(..).for_each(|effect| self.of_messages(asked, effect));
+                    self.messages.recycle(effects);
+                }
+            }
+        }
+    }
+
+    /// Steps the shuffles, if this is a channel of such.
+    fn shuffles(&mut self, event: shuffle::Event<Address, Bytes>) {
+        let Some(shuffle) = &mut self.shuffle else { return };
+        let offers = matches!(event, shuffle::Event::Push { .. });
+        let mut effects = shuffle.step(event);
+        effects.drain(..).for_each(|effect| self.of_shuffle(effect));
+        if let Some(shuffle) = &mut self.shuffle {
+            shuffle.recycle(effects);
+        }
+        if offers && let Some(shuffling) = &mut self.application.shuffling {
+            shuffling.offered = None;
+        }
+        self.shuffle_on();
+    }
+
+    fn ask_to_join(&mut self) {
+        if self.channel.is_some() {
+            return;
+        }
+        let request = ControllerRequest::Join(Join {
+            call: CallId(1),
+            name: ChannelName((*self.spec.name).into()),
+            kind: self.spec.member.kind,
+            address: self.address.clone(),
+            role: self.spec.shuffles.unwrap_or_default(),
+        });
+        self.request(request);
+    }
+
+    /// Says something to the controller. What finds no connection is lost.
+    fn request(&self, request: ControllerRequest) {
+        if let Some(outbox) = &self.controller {
+            let _ = outbox.send(request);
+        }
+    }
+
+    fn tell_controller(&self, message: ToController<Address>) {
+        let (Some(channel), Some(member)) = (self.channel, self.member.machine().id) else { return };
+        self.request(match message {
+            ToController::Hello(registration) => ControllerRequest::Again(Again {
+                channel,
+                member,
+                name: ChannelName((*self.spec.name).into()),
+                kind: self.spec.member.kind,
+                registration,
+            }),
+            message => ControllerRequest::From { channel, member, message },
+        });
+    }
+
+    /// Every machine hears every word of the controller, the member last.
+    fn told(&mut self, word: ToMember<Address>) {
+        if self.shuffle.is_some() {
+            self.todo.push_back(Todo::Shuffle(shuffle::Event::Controller(word.clone())));
+        }
+        self.todo.push_back(Todo::Messages(messages::Event::Controller(word.clone())));
+        self.todo.push_back(Todo::Member(member::Event::Controller(word)));
+    }
+
+    /// The application wants to leave: what runs beside the member finishes first.
+    fn leave(&mut self) {
+        if self.channel.is_none() {
+            // Nobody has let it in yet, or nobody has said so.
+            self.over = Some(End::Left);
+        }
+        if self.undrained.is_some() {
+            return;
+        }
+        self.undrained = Some(1 + u32::from(self.shuffle.is_some()));
+        if self.shuffle.is_some() {
+            self.todo.push_back(Todo::Shuffle(shuffle::Event::Leave));
+        }
+        self.todo.push_back(Todo::Messages(messages::Event::Leave));
+    }
+
+    /// One of those beside the member has finished.
+    fn drained(&mut self) {
+        self.undrained = self.undrained.map(|count| count.saturating_sub(1));
+        if self.undrained == Some(0) {
+            self.todo.push_back(Todo::Member(member::Event::Leave));
+        }
+    }
+
+    /// The time of one of the machines is over, and so is that of the others.
+    fn ended(&mut self, end: End) {
+        if self.over.is_some() {
+            return;
+        }
+        self.over = Some(end);
+        self.told(match end {
+            End::Left => ToMember::Released,
+            End::Fenced => ToMember::Fenced,
+        });
+    }
+}
+
+/// What a channel of this kind wants of its members.
+pub(super) fn config(settings: &Settings, kind: Kind) -> member::Config {
+    member::Config { kind, ..settings.member.clone() }
+}
+
+/// Whether the controller can be reached, and admits this process.
+pub(super) async fn try_controller<M: Medium>(place: &Place<M>) -> Result<(), ZipError> {
+    connections::call(&place.medium, &place.controller, place.credential).await?;
+    Ok(())
+}

@@ -1,0 +1,230 @@
+//! Zip: channels between processes that come, go and die.
+//!
+//! A [`Zip`] knows a controller and has a job's token. It opens channels by name: each is a seat of this process among
+//! others, with a task in the background that forwards what passes through it. What may happen to the others while a
+//! call is under way, and what a call promises then, is said by the promises of `ARCHITECTURE.md`; each call ends with a
+//! value or a named error within its deadline.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), cirrus_runtime::zip::ZipError> {
+//! use cirrus_runtime::zip::{Completeness, Zip, operator};
+//!
+//! let zip = Zip::connect("10.0.0.1:4100", "the job's token").await?;
+//! let gradients = zip.reduce("gradients", operator::sum::<f32>(), Completeness::Survivors).await?;
+//! gradients.gathered(8).await?;
+//! let all = gradients.all_reduce(vec![0_u8; 4096]).await?;
+//! println!("{} members, without {:?}", all.members, all.missing);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! | module | what |
+//! |---|---|
+//! | [`controller`] | the controller of channels as a process |
+//! | `member` | the task behind a seat |
+//! | [`channel`] | what all channels can do: messages from one to another, who is there, leaving |
+//! | [`broadcast`], [`reduce`], [`shuffle`] | the kinds of channels |
+//! | [`operator`] | how values are combined |
+//!
+//! Everything is decided by `cirrus_core`; this carries it out. A process that cannot be called cannot be in a channel:
+//! there is no relay yet. Every seat has a port of its own.
+
+pub mod broadcast;
+pub mod channel;
+pub mod controller;
+pub mod error;
+mod member;
+pub mod operator;
+pub mod payload;
+pub mod reduce;
+pub mod settings;
+pub mod shuffle;
+#[cfg(test)]
+mod tests;
+mod timers;
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::{Arc, Mutex};
+
+use cirrus_core::channel::Role;
+use cirrus_core::directory::Limits;
+use cirrus_core::ids::JobId;
+use cirrus_core::member::{Config, Kind};
+use cirrus_protocol::error::FormatError;
+use cirrus_protocol::handshake::Credential;
+use cirrus_protocol::zip::{Address, NAME_LIMIT};
+use cirrus_transport::memory::Memory;
+use cirrus_transport::tcp::Tcp;
+use cirrus_transport::{Medium, auth};
+use tokio::task::JoinHandle;
+
+use self::controller::{Controller, ControllerError, ControllerSpec, Epochs, Job};
+use self::member::{Place, Spec};
+
+pub use broadcast::{BroadcastChannel, Delivery};
+pub use channel::Channel;
+pub use error::{NotTaken, ZipError};
+pub use operator::Operator;
+pub use payload::Payload;
+pub use reduce::{Completeness, ReduceChannel, Reduced};
+pub use settings::Settings;
+pub use shuffle::{ShuffleChannel, Shuffled};
+
+/// The job of a controller that has one.
+pub const ONLY_JOB: JobId = JobId(1);
+
+/// More than what a frame says beside its payload.
+const FIXED_BYTES: usize = 64 << 10;
+
+/// What a controller inside a process allows.
+const LOCAL: Limits = Limits { channels_max: 1000, members_max: 1000 };
+
+/// A way into channels. Clones are the same.
+#[derive(Clone, Debug)]
+pub struct Zip<M: Medium = Tcp> {
+    place: Place<M>,
+    /// The controller inside this process, if there is one; it ends with the last clone.
+    _controller: Option<Arc<Local>>,
+}
+
+#[derive(Debug)]
+struct Local(JoinHandle<()>);
+
+impl Drop for Local {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Zip<Tcp> {
+    /// Belongs to the one job of the controller that listens at `controller`, a `host:port`, if it has its token.
+    ///
+    /// # Errors
+    /// `Transport`: nobody listens there, or it does not admit this process (`Denied`).
+    pub async fn connect(controller: &str, token: &str) -> Result<Self, ZipError> {
+        let credential = Credential { job: ONLY_JOB, token: auth::digest(token) };
+        let listen = format!("{}:0", own_address(controller));
+        Self::over(Tcp::default(), controller, credential, listen, Settings::default()).await
+    }
+}
+
+impl Zip<Memory> {
+    /// Channels among the tasks of this process, with a controller of their own.
+    ///
+    /// # Errors
+    /// None in practice: a fresh medium has room for a controller.
+    pub async fn local() -> Result<Self, ControllerError> {
+        let (medium, token) = (Memory::default(), "the process itself");
+        let job = Job::new(ONLY_JOB, token, LOCAL);
+        let epochs = Epochs::Lent(Arc::new(Mutex::new(None)));
+        let controller = Controller::start(&medium, ControllerSpec::new("*", job, epochs)).await?;
+        let address = Address::new([controller.address()]).unwrap_or_default();
+        let credential = Credential { job: ONLY_JOB, token: auth::digest(token) };
+        let task = tokio::spawn(controller.run());
+        let settings = Arc::default();
+        let place = Place { medium, controller: address, credential, listen: "*".to_owned(), settings };
+        Ok(Self { place, _controller: Some(Arc::new(Local(task))) })
+    }
+}
+
+impl<M: Medium> Zip<M> {
+    /// Over any medium: with what this process has to show, and where its members listen, each at an address of its own
+    /// (for TCP, port 0).
+    ///
+    /// # Errors
+    /// As [`Zip::connect`].
+    pub async fn over(
+        medium: M,
+        controller: &str,
+        credential: Credential,
+        listen: impl Into<String>,
+        settings: Settings,
+    ) -> Result<Self, ZipError> {
+        let controller = Address::new([controller])
+            .map_err(|source| ZipError::Name { what: format!("controller {controller}"), source })?;
+        let place =
+            Place { medium, controller, credential, listen: listen.into(), settings: Arc::new(settings) };
+        // Whether anything is wrong with these is better known now than at the first channel.
+        member::try_controller(&place).await?;
+        Ok(Self { place, _controller: None })
+    }
+
+    /// The same, with other time-outs and limits.
+    #[must_use]
+    pub fn with(self, settings: Settings) -> Self {
+        let place = Place { settings: Arc::new(settings), ..self.place };
+        Self { place, ..self }
+    }
+
+    /// Takes a seat in the channel of broadcasts of this name.
+    ///
+    /// # Errors
+    /// `NotAdmitted`, `Deadline`; `Transport`, if it cannot listen; `Name`.
+    pub async fn broadcast(&self, name: &str) -> Result<BroadcastChannel, ZipError> {
+        let member = member::config(&self.place.settings, Kind::Broadcast);
+        Ok(BroadcastChannel(self.join(name, member, None, None).await?))
+    }
+
+    /// Takes a seat in the channel of reduces of this name. Operator and completeness are the same at all its members.
+    ///
+    /// # Errors
+    /// As [`Zip::broadcast`].
+    pub async fn reduce(
+        &self,
+        name: &str,
+        operator: impl Operator,
+        completeness: Completeness,
+    ) -> Result<ReduceChannel, ZipError> {
+        let (strict, deadline) = completeness.parts();
+        let member = member::config(&self.place.settings, Kind::Reduce);
+        let element = operator.element_bytes().map(|bytes| bytes.max(1));
+        let member = Config { strict, deadline, ..member };
+        let mut channel = self.join(name, member, None, Some(Arc::new(operator))).await?;
+        channel.piece_bytes = match element {
+            Some(bytes) => (channel.piece_bytes / bytes).max(1) * bytes,
+            None => (self.place.medium.body_limit() as usize).saturating_sub(FIXED_BYTES),
+        };
+        Ok(ReduceChannel { channel, whole: element.is_none() })
+    }
+
+    /// Takes a seat in the channel of shuffles of this name.
+    ///
+    /// # Errors
+    /// As [`Zip::broadcast`].
+    pub async fn shuffle(&self, name: &str, role: Role) -> Result<ShuffleChannel, ZipError> {
+        let member = member::config(&self.place.settings, Kind::Broadcast);
+        Ok(ShuffleChannel(self.join(name, member, Some(role), None).await?))
+    }
+
+    async fn join(
+        &self,
+        name: &str,
+        member: Config,
+        shuffles: Option<Role>,
+        operator: Option<Arc<dyn Operator>>,
+    ) -> Result<Channel, ZipError> {
+        if name.len() > NAME_LIMIT {
+            let (found, limit) = (name.len() as u64, NAME_LIMIT as u64);
+            let source = FormatError::Limit { what: "a channel's name", found, limit };
+            return Err(ZipError::Name { what: format!("channel {name}"), source });
+        }
+        let name: Arc<str> = name.into();
+        let spec = Spec { name: name.clone(), member, shuffles, operator };
+        let joined = member::join(self.place.clone(), spec).await?;
+        Ok(Channel::new(name, joined, &self.place.settings))
+    }
+}
+
+/// The address of this machine by which it reaches the controller: others who reach that one reach it there, too. Nothing
+/// is sent to find out.
+fn own_address(controller: &str) -> String {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).and_then(|socket| {
+        socket.connect(controller)?;
+        socket.local_addr()
+    });
+    let address = socket.map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address: SocketAddr| address.ip());
+    match address {
+        IpAddr::V4(address) => address.to_string(),
+        IpAddr::V6(address) => format!("[{address}]"),
+    }
+}

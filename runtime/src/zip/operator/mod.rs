@@ -1,0 +1,49 @@
+//! How values are combined: one trait, and the operators that come with it.
+//!
+//! An operator is asked for one piece at a time, with the pieces of several members in the order of a walk through the
+//! tree: a member's own first, then those of its children, by place. So it need not be commutative; but it must be
+//! associative, since what it is given may be combined already. It decides nothing about whose values these are.
+//!
+//! To add an operator, implement [`Operator`] in a file of its own and list it here.
+//!
+//! | module | operators |
+//! |---|---|
+//! | [`arithmetic`] | sum, product, smallest and largest of numbers, one by one |
+
+pub mod arithmetic;
+
+use bytes::Bytes;
+
+pub use arithmetic::{Number, max, min, product, sum};
+
+/// Combines values.
+pub trait Operator: Send + Sync + 'static {
+    /// How many bytes belong together: values are cut into pieces between them. `None` if a value must stay whole.
+    fn element_bytes(&self) -> Option<usize>;
+
+    /// Combines pieces of at least two members, in this order. An empty one stands for pieces that do not fit each other,
+    /// and does not fit anything; `None` if these do not.
+    fn combine(&self, pieces: &[Bytes]) -> Option<Bytes>;
+}
+
+/// A function of whole values.
+impl<F: Fn(&[Bytes]) -> Option<Bytes> + Send + Sync + 'static> Operator for F {
+    fn element_bytes(&self) -> Option<usize> {
+        None
+    }
+
+    fn combine(&self, pieces: &[Bytes]) -> Option<Bytes> {
+        self(pieces)
+    }
+}
+
+/// What becomes of pieces: one alone is left as it is, and of those that do not fit nothing is left.
+pub(super) fn combine(operator: &dyn Operator, mut pieces: Vec<Bytes>) -> Bytes {
+    if pieces.len() == 1 || pieces.iter().all(Bytes::is_empty) {
+        return pieces.pop().unwrap_or_default();
+    }
+    if pieces.iter().any(Bytes::is_empty) {
+        return Bytes::new();
+    }
+    operator.combine(&pieces).unwrap_or_default()
+}

@@ -1,0 +1,140 @@
+//! Rounds in which somebody dies, and who is not let in.
+
+use bytes::Bytes;
+use cirrus_core::channel::Missing;
+use cirrus_transport::{Medium, TransportError};
+
+use super::{Field, Process, all, over_each_medium};
+use crate::zip::{Completeness, ReduceChannel, Zip, ZipError, operator};
+
+over_each_medium! {
+    who_dies_in_a_reduce_is_named_and_the_others_have_their_sum: killed_in_a_reduce;
+    a_strict_reduce_fails_by_name: strict;
+    a_broadcast_outlives_the_root: killed_root;
+    the_controller_can_be_killed_and_started_again: controller;
+    who_has_another_token_is_told_so: token;
+}
+
+fn number(value: i64) -> Bytes {
+    value.to_le_bytes().to_vec().into()
+}
+
+async fn summing<M: Medium>(
+    field: &Field<M>,
+    count: usize,
+    completeness: Completeness,
+) -> Vec<(Process, ReduceChannel)> {
+    let join = |zip: Zip<M>| async move { zip.reduce("sums", operator::sum::<i64>(), completeness).await };
+    field.members(count, join).await
+}
+
+/// The root, one with children, a leaf.
+async fn killed_in_a_reduce<M: Medium>(field: Field<M>) {
+    for victim in [0, 1, 4] {
+        let mut members = summing(&field, 5, Completeness::Survivors).await;
+        let (killed, seat) = members.remove(victim);
+        let name = seat.member();
+        // The others have given their values, and wait for the one that does not: then it dies.
+        let tasks = (1..).zip(&members).map(|(value, (process, channel))| {
+            let channel = channel.clone();
+            process.run(async move { channel.all_reduce(number(value)).await.unwrap() })
+        });
+        let tasks: Vec<_> = tasks.collect();
+        drop((killed, seat));
+        for reduced in all(tasks).await {
+            assert_eq!((reduced.members, reduced.value.into_bytes()), (4, number(10)), "victim {victim}");
+            assert_eq!(reduced.missing, Missing { departed: vec![name], ..Missing::default() });
+        }
+        for (process, channel) in &members {
+            let channel = channel.clone();
+            process.run(async move { channel.leave().await.unwrap() }).await.unwrap();
+        }
+    }
+}
+
+async fn strict<M: Medium>(field: Field<M>) {
+    let mut members = summing(&field, 3, Completeness::Strict).await;
+    let (killed, seat) = members.remove(1);
+    let name = seat.member();
+    let tasks = members.iter().map(|(process, channel)| {
+        let channel = channel.clone();
+        process.run(async move { channel.all_reduce(number(1)).await })
+    });
+    let tasks: Vec<_> = tasks.collect();
+    drop((killed, seat));
+    for answer in all(tasks).await {
+        let Err(ZipError::NoResult { missing, .. }) = answer else { panic!("{answer:?}") };
+        assert_eq!(missing.departed, [name]);
+    }
+}
+
+async fn killed_root<M: Medium>(field: Field<M>) {
+    let mut members = field.members(4, |zip| async move { zip.broadcast("news").await }).await;
+    let (sender, channel) = members.pop().unwrap();
+    // What only the sender has when the root dies is the others' as long as it stays.
+    let stays = channel.clone();
+    let sending = sender.run(async move {
+        for nth in 0..20_u8 {
+            // What nobody has whole when the root dies is void at all members, and its sender is told so.
+            while let Err(error) = channel.send(vec![nth; 300_000]).await {
+                assert!(matches!(error, ZipError::Aborted { .. }), "{error}");
+            }
+        }
+    });
+    // The root is the first member; it dies when it has seen some.
+    let (root, seat) = members.remove(0);
+    root.run(async move { assert!(seat.receive().await.is_ok()) }).await.unwrap();
+    drop(root);
+    let tasks = members.iter().map(|(process, channel)| {
+        let channel = channel.clone();
+        process.run(async move {
+            let mut next = 0_u8;
+            while next < 20 {
+                match channel.receive().await {
+                    Ok(delivery) => {
+                        assert_eq!(delivery.payload.into_bytes(), vec![next; 300_000]);
+                        next += 1;
+                    }
+                    Err(error) => assert!(matches!(error, ZipError::Aborted { .. }), "{error}"),
+                }
+            }
+        })
+    });
+    all(tasks.collect()).await;
+    all(vec![sending]).await;
+    drop(stays);
+}
+
+async fn controller<M: Medium>(mut field: Field<M>) {
+    let mut members = summing(&field, 4, Completeness::Survivors).await;
+    let rounds = |members: &Vec<(Process, ReduceChannel)>| {
+        let tasks = (1..).zip(members).map(|(value, (process, channel))| {
+            let channel = channel.clone();
+            process.run(async move { channel.all_reduce(number(value)).await.unwrap() })
+        });
+        tasks.collect::<Vec<_>>()
+    };
+    field.kill_controller();
+    for reduced in all(rounds(&members)).await {
+        assert_eq!((reduced.members, reduced.value.into_bytes()), (4, number(10)), "rounds go on");
+    }
+    field.start_controller().await;
+    // Who joins waits until the controller knows those of before.
+    members.extend(summing(&field, 1, Completeness::Survivors).await);
+    let (process, last) = &members[4];
+    let last = last.clone();
+    let there = process.run(async move { last.gathered(5).await.unwrap() });
+    let ids: Vec<_> = members.iter().map(|(_, channel)| channel.member()).collect();
+    assert_eq!(there.await.unwrap(), ids);
+    for reduced in all(rounds(&members)).await {
+        assert_eq!((reduced.members, reduced.value.into_bytes()), (5, number(15)));
+        assert_eq!(reduced.missing, Missing::default());
+    }
+}
+
+async fn token<M: Medium>(field: Field<M>) {
+    let refused = field.zip_with("another one").await.err();
+    assert!(matches!(refused, Some(ZipError::Transport(TransportError::Denied { .. }))), "{refused:?}");
+    // And who has it is let in.
+    field.zip().await.broadcast("news").await.unwrap();
+}

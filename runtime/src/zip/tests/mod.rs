@@ -1,0 +1,138 @@
+//! Whole channels in one process: the real shells, each member on a thread and a runtime of its own, which can be killed.
+
+mod faults;
+mod rounds;
+
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use cirrus_core::directory::Limits;
+use cirrus_core::ids::Millis;
+use cirrus_protocol::handshake::Credential;
+use cirrus_transport::memory::Memory;
+use cirrus_transport::tcp::Tcp;
+use cirrus_transport::{Medium, auth};
+use tokio::task::JoinHandle;
+
+use super::controller::{Controller, ControllerSpec, Epochs, Job};
+use super::{ONLY_JOB, Settings, Zip, ZipError};
+use crate::io::IoThread;
+
+const TOKEN: &str = "a token that is too long to guess";
+const LIMITS: Limits = Limits { channels_max: 8, members_max: 32 };
+/// Whatever takes longer than this hangs.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What happens in a process of its own, which ends with this.
+struct Process(IoThread);
+
+impl Process {
+    fn start() -> Self {
+        Self(IoThread::start().unwrap())
+    }
+
+    fn run<T: Send + 'static>(&self, task: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+        self.0.handle().spawn(task)
+    }
+}
+
+/// A controller, and what is needed to start it again at the same address.
+struct Field<M: Medium> {
+    medium: M,
+    address: String,
+    epochs: Epochs,
+    controller: Option<Process>,
+}
+
+impl<M: Medium> Field<M> {
+    async fn start(medium: M, listen: &str) -> Self {
+        let epochs = Epochs::Lent(Arc::new(Mutex::new(None)));
+        let mut field = Self { medium, address: listen.to_owned(), epochs, controller: None };
+        field.start_controller().await;
+        field
+    }
+
+    async fn start_controller(&mut self) {
+        let job = Job::new(ONLY_JOB, TOKEN, LIMITS);
+        let mut spec = ControllerSpec::new(self.address.clone(), job, self.epochs.clone());
+        spec.config.channel.recovery = Millis(1500);
+        let (medium, process) = (self.medium.clone(), Process::start());
+        let started = process.run(async move { Controller::start(&medium, spec).await });
+        let controller = started.await.unwrap().unwrap();
+        self.address = controller.address().to_owned();
+        process.run(controller.run());
+        self.controller = Some(process);
+    }
+
+    fn kill_controller(&mut self) {
+        self.controller = None;
+    }
+
+    async fn zip_with(&self, token: &str) -> Result<Zip<M>, ZipError> {
+        let credential = Credential { job: ONLY_JOB, token: auth::digest(token) };
+        let mut settings = Settings { deadline: PATIENCE / 2, ..Settings::default() };
+        settings.member.attach = Millis(300);
+        settings.messages.limits.missing = Millis(300);
+        settings.shuffle.limits.missing = Millis(300);
+        Zip::over(self.medium.clone(), &self.address, credential, listen_at(&self.address), settings).await
+    }
+
+    async fn zip(&self) -> Zip<M> {
+        self.zip_with(TOKEN).await.unwrap()
+    }
+
+    /// So many processes, each of which joins with `join`, one after the other.
+    async fn members<C, F>(&self, count: usize, join: impl Fn(Zip<M>) -> F) -> Vec<(Process, C)>
+    where
+        C: Send + 'static,
+        F: Future<Output = Result<C, ZipError>> + Send + 'static,
+    {
+        let mut members = Vec::new();
+        for _ in 0..count {
+            let process = Process::start();
+            let joined = process.run(join(self.zip().await)).await.unwrap();
+            members.push((process, joined.unwrap()));
+        }
+        members
+    }
+}
+
+fn listen_at(controller: &str) -> &'static str {
+    if controller.contains("127.0.0.1") { "127.0.0.1:0" } else { "*" }
+}
+
+async fn in_memory() -> Field<Memory> {
+    Field::start(Memory::default(), "the controller").await
+}
+
+async fn over_tcp() -> Field<Tcp> {
+    Field::start(Tcp::default(), "127.0.0.1:0").await
+}
+
+/// All of them, in order.
+async fn all<T>(tasks: Vec<JoinHandle<T>>) -> Vec<T> {
+    let mut answers = Vec::new();
+    for task in tasks {
+        answers.push(tokio::time::timeout(PATIENCE, task).await.expect("it hangs").unwrap());
+    }
+    answers
+}
+
+/// Runs a test over each medium.
+macro_rules! over_each_medium {
+    ($($name:ident: $test:ident;)*) => {$(
+        mod $name {
+            #[tokio::test]
+            async fn in_memory() {
+                super::$test(crate::zip::tests::in_memory().await).await;
+            }
+
+            #[tokio::test]
+            async fn over_tcp() {
+                super::$test(crate::zip::tests::over_tcp().await).await;
+            }
+        }
+    )*};
+}
+use over_each_medium;
