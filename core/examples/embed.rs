@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use cirrus_core::channel::Role;
+use cirrus_core::channel::{Role, Tenancy};
 use cirrus_core::controller::{self, Channel, Effect};
-use cirrus_core::ids::{CallId, ControllerEpoch, FanOut, LinkId, MemberId};
+use cirrus_core::ids::{CallId, ControllerEpoch, FanOut, LinkId, MachineId, MemberId};
 use cirrus_core::machine::Machine as _;
 use cirrus_core::member::{self, Member, Timer};
 
@@ -84,10 +84,11 @@ fn run(channel: &mut Channel<usize>, members: &mut [Member<usize, &'static str>]
 /// One of the two says hello to both.
 pub(crate) fn main() {
     let mut channel = Channel::new(ControllerEpoch(1), FanOut(2));
-    let (mut members, mut platform) = ([Member::new(0), Member::new(1)], Platform::default());
+    let (role, tenancy) = (Role::Both, Tenancy::Lambda(MachineId(0))); // Their machine has no daemon.
+    let (mut members, mut platform) = ([0, 1].map(|it| Member::new(it, role, tenancy)), Platform::default());
     for address in [0, 1] {
-        let (call, role) = (CallId(address as u64), Role::Both);
-        platform.to_controller.push(controller::Event::Join { call, address, role });
+        let call = CallId(address as u64);
+        platform.to_controller.push(controller::Event::Join { call, address, role, tenancy });
         run(&mut channel, &mut members, &mut platform);
         platform.send(address, In::Receive(1));
     }

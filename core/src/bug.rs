@@ -120,6 +120,32 @@ pub enum Bug {
     ExpiringKept,
     /// The last place's member fills a hole, whatever is known of it.
     FillerUnsound,
+    /// A second daemon of a machine is taken in.
+    SecondDaemonTaken,
+    /// A lambda whose machine has a daemon gets a place of its own.
+    LambdaBeside,
+    /// The lambdas of a machine keep their places when a daemon comes.
+    LambdasStay,
+    /// Who lodges with a daemon goes with it.
+    LodgersForgotten,
+    /// When a daemon is dead nobody asks whether its machine is.
+    LodgersUnprobed,
+    /// A daemon has its lambdas below its children.
+    LodgersLast,
+    /// A restarted controller gives everybody a place.
+    LodgingsForgotten,
+    /// A daemon delivers rounds as if it had an application.
+    DaemonDelivers,
+    /// A daemon counts as one whose value is in a result.
+    DaemonCounted,
+    /// A daemon is waited for until it is late.
+    DaemonLate,
+    /// Daemons that have departed are told to the root for ever.
+    DepartedDaemonsKept,
+    /// A result names a daemon as missing.
+    DaemonNamed,
+    /// A daemon combines what its lambdas give twice.
+    LodgersSummedTwice,
     /// The directory does not look at the token of who wants to join.
     TokenUnseen,
     /// The directory takes what is said in a channel, whichever job it is of that the speaker has shown the token.

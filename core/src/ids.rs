@@ -74,6 +74,11 @@ id!(
     FanOut(u32)
 );
 
+id!(
+    /// A machine, whose processes can reach each other at little cost. Whoever starts them knows which it is.
+    MachineId(u64)
+);
+
 /// What makes the ids of a channel unique and ordered: the controller's life, then a count in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Stamp {

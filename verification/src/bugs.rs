@@ -9,6 +9,7 @@ mod tests;
 use std::time::{Duration, Instant};
 
 use cirrus_core::bug::Bug;
+use cirrus_core::controller::machines::rules as machines;
 use cirrus_core::controller::recovery::rules as recovery;
 use cirrus_core::directory::recovery::rules as lives;
 use cirrus_core::rule::RuleName;
@@ -124,6 +125,19 @@ pub const ALL: &[Seeded] = &[
     seeded(Bug::RecountIgnored, zip::ENDS.name, "zip-restart-crash"),
     seeded(Bug::HalfBroadcastKept, zip::ENDS.name, "zip-restart-sender"),
     seeded(Bug::LeftBehindStays, member::rules::LEFT_BEHIND, "zip-restart-forgets"),
+    seeded(Bug::SecondDaemonTaken, machines::ONE_DAEMON, "controller-daemon"),
+    seeded(Bug::LambdaBeside, machines::LODGED, "controller-daemon"),
+    seeded(Bug::LambdasStay, machines::LODGED, "controller-daemon"),
+    seeded(Bug::LodgersForgotten, controller::rules::SPANNING, "controller-daemon"),
+    seeded(Bug::LodgersUnprobed, machines::MACHINE_MISSED, "zip-daemon-machine"),
+    seeded(Bug::LodgersLast, zip::ORDERED.name, "sum-daemon-root"),
+    seeded(Bug::LodgingsForgotten, machines::LODGED, "controller-restart-daemon"),
+    seeded(Bug::DaemonDelivers, member::rules::INSIDERS, "zip-daemon"),
+    seeded(Bug::DaemonCounted, zip::COMBINED_ONCE.name, "sum-daemon"),
+    seeded(Bug::DaemonLate, zip::COMPLETE.name, "late-daemon"),
+    seeded(Bug::DepartedDaemonsKept, zip::DAEMONS_FORGOTTEN.name, "sum-daemon"),
+    seeded(Bug::DaemonNamed, zip::NAMED.name, "sum-daemon"),
+    seeded(Bug::LodgersSummedTwice, zip::COMBINED_ONCE.name, "sum-daemon"),
     seeded(Bug::OldAssignmentTaken, member::rules::NEWEST, "member"),
     seeded(Bug::StaleChildKept, member::rules::AS_ASSIGNED, "zip-leaves"),
     seeded(Bug::StaleFrameTaken, member::rules::STRANGERS_UNHEARD, "member"),

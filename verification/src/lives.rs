@@ -11,11 +11,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use cirrus_core::channel::{Role, ToMember};
+use cirrus_core::channel::{Role, Tenancy, ToMember};
 use cirrus_core::directory::{
     Again, ChannelName, Config, Credential, Directory, Effect, Event, Join, Limits, Phase, Token,
 };
-use cirrus_core::ids::{CallId, ChannelId, ControllerEpoch, JobId, MemberId};
+use cirrus_core::ids::{CallId, ChannelId, ControllerEpoch, JobId, MachineId, MemberId};
 use cirrus_core::machine::Machine as _;
 use cirrus_core::member::{self, Kind, Member};
 use cirrus_core::rule::{RuleName, Step, Verdict};
@@ -151,6 +151,8 @@ pub struct Restarts {
     pub witnesses: &'static [Witness<Lives>],
 }
 
+/// No daemon ever comes to this machine.
+const ALONE: Tenancy = Tenancy::Lambda(MachineId(0));
 const JOB: JobId = JobId(1);
 const CREDENTIAL: Credential = Credential { job: JOB, token: Token([1; 32]) };
 
@@ -229,7 +231,7 @@ impl Lives {
             Effect::Channel { channel, effect } => match effect {
                 controller::Effect::Accept { member, .. } => {
                     let address = Address::try_from(self.seats.len()).unwrap_or(Address::MAX);
-                    let machine = Arc::new(Member::new(address));
+                    let machine = Arc::new(Member::new(address, Role::Both, ALONE));
                     let (since, connected) = (self.life, self.life);
                     self.seats.push(Seat { channel, member, since, connected, machine });
                 }
@@ -310,7 +312,7 @@ impl Lives {
                 self.spend(Fault::Join);
                 let (call, credential, address) = (CallId(0), CREDENTIAL, 0);
                 let (name, kind, role) = (name(), Kind::Broadcast, Role::Both);
-                Event::Join(Join { call, credential, name, kind, address, role })
+                Event::Join(Join { call, credential, name, kind, address, role, tenancy: ALONE })
             }
             Action::Crash => {
                 self.spend(Fault::Crash);

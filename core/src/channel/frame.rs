@@ -83,6 +83,8 @@ pub enum Spoil {
 pub struct Share {
     /// Those.
     pub census: Census,
+    /// Daemons that are counted, and have no values.
+    pub daemons: Census,
     /// Who is counted and had given none when it was cut off; no more than a head may name.
     pub late: Vec<MemberId>,
 }

@@ -4,7 +4,8 @@
 //!      Assign, Probe, Fenced, Released, Roll, Gone           Sync, Chunk, Pull
 //!  controller ------------------------------> member   parent -----------------> child
 //!             <------------------------------                 <-----------------
-//!    Hello, Report, Answer, Leave, Noted, Counted, CallRoll, Missing   Attach, Resume, Report, Contribution
+//!    Hello, Report, Answer, Leave, Noted, Counted,        Attach, Resume, Report, Contribution
+//!    DaemonsNoted, CallRoll, Missing
 //! ```
 //!
 //! Everything from the controller is absolute: a newer word replaces all older ones, so that one lost with its
@@ -15,6 +16,7 @@ mod frame;
 mod registration;
 mod roll;
 mod seal;
+mod tenancy;
 
 use alloc::boxed::Box;
 use alloc::vec::Vec;
@@ -29,6 +31,7 @@ pub use frame::{
 pub use registration::{Registration, Standing};
 pub use roll::{Present, Role, Roll};
 pub use seal::{Failure, Missing, Seal};
+pub use tenancy::Tenancy;
 
 /// Who is counted: the members whose stamp is not above a bound, and what they add up to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,6 +40,36 @@ pub struct Cut {
     pub until: Stamp,
     /// The living members up to there.
     pub census: Census,
+    /// How many of them are daemons, which have no values.
+    pub daemons: u32,
+}
+
+impl Cut {
+    /// The same with a newcomer.
+    #[must_use]
+    pub fn plus(self, member: MemberId, tenancy: Tenancy) -> Self {
+        Self {
+            until: self.until.max(member.stamp),
+            census: self.census.plus(Census::of(member)),
+            daemons: self.daemons.saturating_add(tenancy.is_daemon().into()),
+        }
+    }
+
+    /// The same without one of them.
+    #[must_use]
+    pub fn minus(self, member: MemberId, daemon: bool) -> Self {
+        Self {
+            census: self.census.minus(Census::of(member)),
+            daemons: self.daemons.saturating_sub(daemon.into()),
+            ..self
+        }
+    }
+
+    /// How many of them have values.
+    #[must_use]
+    pub fn lambdas(&self) -> u32 {
+        self.census.count.saturating_sub(self.daemons)
+    }
 }
 
 /// What a root has to know of its channel's membership.
@@ -51,6 +84,8 @@ pub struct Roster {
     pub departed: Vec<(AssignmentVersion, MemberId)>,
     /// In a channel of reduces: how many more there are, whose names nobody keeps.
     pub unnamed: Unnamed,
+    /// Daemons that have departed in this reign, likewise. No value of theirs can be missing.
+    pub departed_daemons: Vec<(AssignmentVersion, MemberId)>,
     /// After the controller was restarted, until the root has taken note.
     pub recount: Option<Box<Recount>>,
 }
@@ -96,11 +131,11 @@ pub struct Recount {
 pub struct Assign<A> {
     /// A newer one replaces an older one, whole.
     pub version: AssignmentVersion,
-    /// The member's place.
-    pub place: Place,
-    /// Its parent and how to reach it; `None` for the root.
+    /// The member's place; `None` for a lambda that lodges with the daemon of its machine.
+    pub place: Option<Place>,
+    /// Its parent, or its daemon, and how to reach it; `None` for the root.
     pub parent: Option<Parent<A>>,
-    /// Its children, who will call.
+    /// Those below it, who will call: a daemon's lambdas by slot, then its children by place.
     pub children: Vec<Edge>,
     /// For the root.
     pub roster: Option<Roster>,
@@ -165,6 +200,8 @@ pub enum ToController<A> {
     Noted(AssignmentVersion),
     /// A root that reduces will count who had departed by this version, and not name them: they are more than it may.
     Counted(AssignmentVersion),
+    /// A root does not count the daemons any more that had departed by this version.
+    DaemonsNoted(AssignmentVersion),
     /// It wants to know who is in the channel.
     CallRoll,
     /// It cannot reach this one.

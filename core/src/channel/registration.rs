@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::Role;
+use super::{Role, Tenancy};
 use crate::ids::{AssignmentVersion, Place, Stamp, Term};
 use crate::tree::Edge;
 
@@ -13,15 +13,17 @@ pub struct Registration<A> {
     pub address: A,
     /// What it does in shuffles.
     pub role: Role,
+    /// Who it is on its machine.
+    pub tenancy: Tenancy,
     /// Its newest assignment; the rest of the seat is of that one.
     pub version: AssignmentVersion,
-    /// Its place.
-    pub place: Place,
+    /// Its place; `None` if it lodges, or has not heard of any.
+    pub place: Option<Place>,
     /// Who is above.
     pub parent: Option<Edge>,
     /// Its link to the one above goes by relay.
     pub relay: bool,
-    /// Who is below, by place.
+    /// Who is below, in the order of its assignment.
     pub children: Vec<Edge>,
     /// It waits to be let go.
     pub leaving: bool,

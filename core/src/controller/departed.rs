@@ -3,6 +3,8 @@
 //! In a term the root is told of every departure until it has noted it. A new root is told of the latest from before its
 //! reign, its predecessor among them, as many as a reduce may name; it never counted them, and only has to name them. Of
 //! the others only their number is kept, until a round has told of them.
+//!
+//! Of daemons no value can be missing: a root that counted them takes them off, says so, and nobody hears of them again.
 
 use crate::bug::Bug;
 use crate::channel::Unnamed;
@@ -10,21 +12,39 @@ use crate::ids::{AssignmentVersion, MemberId};
 
 use super::{Channel, Config};
 
+/// Who has departed in a step.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Departed {
+    /// Who.
+    pub(super) member: MemberId,
+    /// It was a daemon: the root must know that it is gone, but nobody misses a value.
+    pub(super) daemon: bool,
+}
+
 impl<A> Channel<A> {
+    /// The root will be told.
+    pub(super) fn note_departed(&mut self, version: AssignmentVersion, departed: Option<Departed>) {
+        let Some(Departed { member, daemon }) = departed else { return };
+        let list = if daemon { &mut self.departed_daemons } else { &mut self.departed };
+        list.push((version, member));
+    }
+
     /// Another reign begins.
     pub(super) fn keep_departed(
         &mut self,
         config: &Config,
         version: AssignmentVersion,
-        last: Option<MemberId>,
+        last: Option<Departed>,
     ) {
         if self.reign.is_none() || config.bugs.has(Bug::DepartedForgotten) {
             // There was nobody to miss them.
             self.departed.clear();
+            self.departed_daemons.clear();
             self.unnamed = Unnamed::default();
             return;
         }
-        self.departed.extend(last.map(|member| (version, member)));
+        self.note_departed(version, last);
+        self.departed_daemons.clear(); // The new root never counted them.
         let excess = self.departed.len().saturating_sub(config.departed_max as usize);
         self.drop_names(config, excess);
     }
@@ -35,6 +55,14 @@ impl<A> Channel<A> {
             self.departed.retain(|(since, _)| *since > version);
             self.unnamed = self.unnamed.after(version);
             self.recount = self.recount.filter(|recount| recount.version > version);
+        }
+    }
+
+    /// The root counts the daemons up to this version no more.
+    pub(super) fn daemons_noted(&mut self, config: &Config, member: MemberId, version: AssignmentVersion) {
+        let root = self.reign.is_some_and(|reign| reign.root == member);
+        if root && !config.bugs.has(Bug::DepartedDaemonsKept) {
+            self.departed_daemons.retain(|(since, _)| *since > version);
         }
     }
 

@@ -1,7 +1,7 @@
 //! What can happen to a channel, and what it asks its shell to do.
 
 use crate::bug::Bugs;
-use crate::channel::{ProbeId, Role, ToController, ToMember};
+use crate::channel::{ProbeId, Role, Tenancy, ToController, ToMember};
 use crate::ids::{CallId, FanOut, MemberId, Millis};
 
 /// Limits and time-outs.
@@ -49,6 +49,8 @@ pub enum Event<A> {
         address: A,
         /// What it does in a shuffle.
         role: Role,
+        /// Who it is on its machine.
+        tenancy: Tenancy,
     },
     /// A member says something.
     From {
@@ -112,6 +114,8 @@ pub enum Refusal {
     Full,
     /// This life of the controller has given all its ids.
     IdsExhausted,
+    /// The machine has a daemon in this channel. It may be dead and not have been missed yet.
+    SecondDaemon,
 }
 
 /// A channel's timers.

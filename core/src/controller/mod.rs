@@ -17,25 +17,29 @@
 
 mod departed;
 mod event;
+pub mod machines;
 pub mod recovery;
 mod relay;
 mod roll;
 pub mod rules;
 
 use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::fmt::Debug;
 use core::hash::Hash;
 
 use crate::bug::Bug;
 use crate::channel::{
-    Assign, Census, Cut, Parent, Probe, ProbeId, Recount, Role, Roster, ToController, ToMember, Unnamed,
+    Assign, Cut, Parent, Probe, ProbeId, Recount, Role, Roster, Tenancy, ToController, ToMember, Unnamed,
 };
-use crate::ids::{AssignmentVersion, CallId, ControllerEpoch, FanOut, LinkId, MemberId, Term};
+use crate::ids::{AssignmentVersion, CallId, ControllerEpoch, FanOut, LinkId, MachineId, MemberId, Term};
 use crate::machine::{Effects, Machine};
 use crate::tree::Tree;
 
+use departed::Departed;
 pub use event::{Config, Effect, Event, Refusal, Timer};
+pub use machines::Newcomer;
 use recovery::Recovery;
 
 /// What the controller keeps of a member beside its place in the tree.
@@ -47,6 +51,8 @@ pub struct Record<A> {
     pub address: A,
     /// What it does in a shuffle.
     pub role: Role,
+    /// Who it is on its machine.
+    pub tenancy: Tenancy,
     /// Its newest assignment.
     pub version: AssignmentVersion,
     /// The probe that it has not answered yet.
@@ -81,6 +87,8 @@ pub struct Channel<A> {
     pub tree: Tree,
     /// By slot; as long as the tree's table.
     pub records: Vec<Option<Record<A>>>,
+    /// By machine: its daemon, if it has one. No more than there are members.
+    pub daemons: BTreeMap<MachineId, MemberId>,
     /// Who is the root, and in which term.
     pub reign: Option<Reign>,
     /// All members.
@@ -89,6 +97,8 @@ pub struct Channel<A> {
     pub departed: Vec<(AssignmentVersion, MemberId)>,
     /// How many more no round has told of.
     pub unnamed: Unnamed,
+    /// The same of daemons, but of this term only: nobody has to name them.
+    pub departed_daemons: Vec<(AssignmentVersion, MemberId)>,
     /// After a restart, until the root has taken note: who is left of those that it counts.
     pub recount: Option<Recount>,
     /// While a restarted controller waits for its members. Nobody has a place yet.
@@ -105,7 +115,9 @@ impl<A: Clone + Debug + Eq + Hash> Machine for Channel<A> {
             return self.recovering(config, recovery, event, out);
         }
         match event {
-            Event::Join { call, address, role } => self.join(config, call, (address, role), out),
+            Event::Join { call, address, role, tenancy } => {
+                self.join(config, call, Newcomer { address, role, tenancy }, out);
+            }
             Event::From { member, message } => self.from(config, member, message, out),
             Event::Suspected(member) => self.probe(config, member, out),
             Event::Expiring(member) => self.expiring(config, member, out),
@@ -125,10 +137,12 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
         Self {
             tree: Tree::new(epoch, fan_out),
             records: Vec::new(),
+            daemons: BTreeMap::new(),
             reign: None,
             all: Cut::default(),
             departed: Vec::new(),
             unnamed: Unnamed::default(),
+            departed_daemons: Vec::new(),
             recount: None,
             recovery: None,
         }
@@ -161,30 +175,30 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             all: self.all,
             departed: self.departed.clone(),
             unnamed: self.unnamed,
+            departed_daemons: self.departed_daemons.clone(),
             recount: self.recount.map(Box::new),
         });
-        Some(Assign {
-            version: record.version,
-            place: assignment.place,
-            parent,
-            children: assignment.children,
-            roster,
-        })
+        let (version, place, children) = (record.version, assignment.place, assignment.children);
+        Some(Assign { version, place, parent, children, roster })
     }
 
     fn join(
         &mut self,
         config: &Config,
         call: CallId,
-        (address, role): (A, Role),
+        newcomer: Newcomer<A>,
         out: &mut impl Effects<Effect<A>>,
     ) {
-        if self.tree.len() >= config.members_max {
+        let tenancy = newcomer.tenancy;
+        let second = tenancy.is_daemon() && self.daemon(tenancy.machine()).is_some();
+        if second && !config.bugs.has(Bug::SecondDaemonTaken) {
+            return out.push(Effect::Refuse { call, reason: Refusal::SecondDaemon });
+        }
+        if self.all.census.count >= config.members_max {
             return out.push(Effect::Refuse { call, reason: Refusal::Full });
         }
         let mut told = Vec::new();
-        let joined = self.tree.join(&mut told);
-        let Some(member) = joined else {
+        let Some(member) = self.settle_in(config, tenancy, &mut told) else {
             return out.push(Effect::Refuse { call, reason: Refusal::IdsExhausted });
         };
         let slot = member.slot as usize;
@@ -192,16 +206,11 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             self.records.resize(slot.saturating_add(1), None);
         }
         if let Some(record) = self.records.get_mut(slot) {
-            *record = Some(Record::new(member, address, role));
+            *record = Some(Record::new(member, newcomer));
         }
-        self.all = Cut { until: member.stamp, census: self.all.census.plus(Census::of(member)) };
+        self.all = self.all.plus(member, tenancy);
         out.push(Effect::Accept { call, member });
         out.push(Effect::Send { to: member, message: ToMember::Welcome(member) });
-        // Who nears its end and gets a child leaves it its place.
-        let above = self.tree.parent(member).map(|edge| edge.member);
-        if let Some(above) = above.filter(|above| self.record(*above).is_some_and(|it| it.expiring)) {
-            let _ = self.tree.swap(above, member, &mut told);
-        }
         self.tell(config, told, None, out);
     }
 
@@ -245,6 +254,7 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             }
             ToController::Noted(version) => self.noted(member, version),
             ToController::Counted(version) => self.counted(config, member, version),
+            ToController::DaemonsNoted(version) => self.daemons_noted(config, member, version),
             ToController::CallRoll => self.call_roll(config, member, out),
             ToController::Missing(missed) => self.missing(config, member, missed, out),
         }
@@ -284,31 +294,43 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
         if self.record(member).is_none_or(|record| record.probe != Some(probe)) {
             return; // It answered, or is gone: the timer was on its way.
         }
+        let lodgers: Vec<MemberId> = self.tree.lodgers(member).map(|edge| edge.member).collect();
         self.depart(config, member, out);
         if !config.bugs.has(Bug::FencedNotTold) {
             out.push(Effect::Send { to: member, message: ToMember::Fenced });
         }
+        self.probe_machine(config, &lodgers, out);
     }
 
     /// Takes a member out, fills its hole and tells whom that concerns.
     fn depart(&mut self, config: &Config, member: MemberId, out: &mut impl Effects<Effect<A>>) {
         let mut told = Vec::new();
         self.offer_filler(config, member, &mut told);
+        let lodgers: Vec<MemberId> = self.tree.lodgers(member).map(|edge| edge.member).collect();
+        if config.bugs.has(Bug::LodgersForgotten) {
+            lodgers.iter().for_each(|lodger| _ = self.tree.leave(*lodger, &mut told));
+        }
         if !self.tree.leave(member, &mut told) {
             return;
         }
+        self.move_down(config, &lodgers, &mut told);
         let record = match self.records.get_mut(member.slot as usize) {
             Some(record) if config.bugs.has(Bug::RecordKept) => record.clone(),
             Some(record) => record.take(),
             None => None,
         };
-        if let Some(probe) = record.and_then(|record| record.probe) {
+        if let Some(probe) = record.as_ref().and_then(|record| record.probe) {
             out.push(Effect::ClearTimer(Timer::Probe(member, probe)));
         }
-        if !config.bugs.has(Bug::RosterKeepsDead) {
-            self.all.census = self.all.census.minus(Census::of(member));
+        let daemon = record.map(|record| record.tenancy).filter(|tenancy| tenancy.is_daemon());
+        if let Some(daemon) = daemon {
+            self.daemons.remove(&daemon.machine());
         }
-        self.tell(config, told, Some(member), out);
+        if !config.bugs.has(Bug::RosterKeepsDead) {
+            self.all = self.all.minus(member, daemon.is_some());
+        }
+        let departed = Departed { member, daemon: daemon.is_some() && !config.bugs.has(Bug::DaemonNamed) };
+        self.tell(config, told, Some(departed), out);
     }
 
     /// T7: who nears its end changes places with a leaf, if it has children.
@@ -337,6 +359,15 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
     /// hole.
     fn offer_filler(&mut self, config: &Config, departs: MemberId, told: &mut Vec<MemberId>) {
         if self.tree.children(departs).next().is_none() || config.bugs.has(Bug::FillerUnsound) {
+            return;
+        }
+        // Of those who lodge with it, the first has its place.
+        let heir = self.tree.lodgers(departs).next();
+        if let Some(heir) = heir {
+            let sound = self.record(heir.member).is_some_and(Record::is_sound);
+            if let Some(leaf) = self.sound_leaf(config, departs).filter(|_| !sound) {
+                let _ = self.tree.swap(departs, leaf, told);
+            }
             return;
         }
         let last = self.tree.members().next_back();
@@ -370,7 +401,7 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
         &mut self,
         config: &Config,
         mut told: Vec<MemberId>,
-        departed: Option<MemberId>,
+        departed: Option<Departed>,
         out: &mut impl Effects<Effect<A>>,
     ) {
         let Some(root) = self.tree.root() else {
@@ -381,7 +412,7 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
         let Some(version) = self.tree.stamp().map(AssignmentVersion) else { return };
         let reigns = self.reign.is_some_and(|reign| reign.root == root);
         if reigns {
-            self.departed.extend(departed.map(|member| (version, member)));
+            self.note_departed(version, departed);
         } else {
             let term = match self.reign {
                 Some(reign) if config.bugs.has(Bug::TermKept) => reign.term,
@@ -395,7 +426,7 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             told.pop();
         }
         if config.bugs.has(Bug::EverybodyTold) {
-            told = self.tree.members().collect();
+            told = self.tree.everybody().collect();
         }
         told.retain(|member| self.tree.contains(*member)); // A swap tells one who departs in the same step.
         told.sort_unstable();

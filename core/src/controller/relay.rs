@@ -32,8 +32,8 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
     /// Who is at the other end of a member's link.
     #[must_use]
     pub fn other_end(&self, member: MemberId, link: LinkId) -> Option<MemberId> {
-        let parent = self.tree.parent(member).into_iter();
-        let edge = parent.chain(self.tree.children(member)).find(|edge| edge.link == link)?;
+        let above = self.tree.uplink(member).into_iter();
+        let edge = above.chain(self.tree.downlinks(member)).find(|edge| edge.link == link)?;
         Some(edge.member)
     }
 
@@ -77,15 +77,15 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
         if has || config.bugs.has(Bug::RelayNever) {
             return;
         }
-        let above = self.tree.parent(member).is_some_and(|edge| edge.link == link);
+        let above = self.tree.uplink(member).is_some_and(|edge| edge.link == link);
         let mut told = Vec::new();
         if !self.tree.renew(if above { member } else { other }, &mut told) {
             return;
         }
         for (one, another) in [(member, other), (other, member)] {
-            let parent = self.tree.parent(one).into_iter();
+            let above = self.tree.uplink(one).into_iter();
             let neighbours: Vec<MemberId> =
-                parent.chain(self.tree.children(one)).map(|edge| edge.member).collect();
+                above.chain(self.tree.downlinks(one)).map(|edge| edge.member).collect();
             if let Some(record) = self.record_mut(one) {
                 record.relays.retain(|it| neighbours.contains(it) && *it != another);
                 record.relays.push(another);

@@ -9,23 +9,14 @@
 //! Neither changes who is in the channel. Nobody is told of a death that it has not asked about: whoever misses a
 //! member says so again and again, and hears it then.
 
-use alloc::vec::Vec;
 use core::fmt::Debug;
 use core::hash::Hash;
 
 use super::{Channel, Config, Effect, Record};
 use crate::bug::Bug;
-use crate::channel::{Present, Role, Roll, ToMember};
-use crate::ids::{AssignmentVersion, MemberId};
+use crate::channel::{Present, Roll, ToMember};
+use crate::ids::MemberId;
 use crate::machine::Effects;
-
-impl<A> Record<A> {
-    /// That of a newcomer.
-    pub(super) fn new(member: MemberId, address: A, role: Role) -> Self {
-        let version = AssignmentVersion::default();
-        Self { member, address, role, version, probe: None, expiring: false, relays: Vec::new() }
-    }
-}
 
 impl<A: Clone + Debug + Eq + Hash> Channel<A> {
     /// Who is in the channel now.

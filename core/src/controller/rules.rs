@@ -4,6 +4,7 @@ use alloc::vec::Vec;
 use core::fmt::Debug;
 use core::hash::Hash;
 
+use super::machines::rules as machines;
 use super::{Channel, Config, Effect, Event, Timer, recovery};
 use crate::channel::{Census, Present, ToController, ToMember};
 use crate::ids::{LinkId, MemberId};
@@ -49,6 +50,8 @@ impl<A: Clone + Debug + Eq + Hash + 'static> Ruled for Channel<A> {
         Rule { name: DEGREE, check: degree },
         Rule { name: DEPTH, check: depth },
         Rule { name: ROSTER_EXACT, check: roster_exact },
+        Rule { name: machines::ONE_DAEMON, check: machines::one_daemon },
+        Rule { name: machines::LODGED, check: machines::lodged },
     ];
     const STEP_RULES: &'static [StepRule<Self>] = &[
         StepRule { name: LOCAL, check: local },
@@ -63,6 +66,7 @@ impl<A: Clone + Debug + Eq + Hash + 'static> Ruled for Channel<A> {
         StepRule { name: FILLER_SOUND, check: filler_sound },
         StepRule { name: ROLL_EXACT, check: roll_exact },
         StepRule { name: MISSED_ANSWERED, check: missed_answered },
+        StepRule { name: machines::MACHINE_MISSED, check: machines::machine_missed },
         StepRule { name: recovery::rules::JOINS_WAIT, check: recovery::rules::joins_wait },
         StepRule { name: recovery::rules::SEATS_KEPT, check: recovery::rules::seats_kept },
         StepRule { name: recovery::rules::LINKS_KEPT, check: recovery::rules::links_kept },
@@ -75,10 +79,10 @@ fn spanning<A: Clone + Debug + Eq + Hash>(_: &Config, channel: &Channel<A>) -> V
     if channel.tree.is_empty() {
         return Verdict::Idle;
     }
-    let seated = channel.tree.members().all(|member| channel.record(member).is_some());
+    let known = channel.tree.everybody().all(|member| channel.record(member).is_some());
     let records = channel.records.iter().flatten().count();
     let root = channel.reign.map(|reign| reign.root) == channel.tree.root();
-    let one = tree::rules::spanning(&channel.tree) && seated && records == channel.tree.len() as usize;
+    let one = tree::rules::spanning(&channel.tree) && known && records == channel.tree.everybody().count();
     Verdict::from_bool(one && root, "places, records and the root do not agree")
 }
 
@@ -100,8 +104,9 @@ fn roster_exact<A>(_: &Config, channel: &Channel<A>) -> Verdict {
     if channel.tree.is_empty() {
         return Verdict::Idle;
     }
-    let census = channel.tree.members().map(Census::of).fold(Census::default(), Census::plus);
-    Verdict::from_bool(census == channel.all.census, "the root is told of other members than there are")
+    let census = channel.tree.everybody().map(Census::of).fold(Census::default(), Census::plus);
+    let exact = census == channel.all.census && machines::counted(channel);
+    Verdict::from_bool(exact, "the root is told of other members than there are")
 }
 
 /// Who got an assignment in this step.
@@ -134,7 +139,8 @@ fn departed<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Option
 
 /// A join is told to two, a departure to F+3, a swap to 2F+4, a step of a change of fan-out to three; and each to the
 /// root. Two leaves that change places before a departure, so that a sound one fills the hole, are four more; a
-/// newcomer that takes the place of one who nears its end is a swap of parent and child.
+/// newcomer that takes the place of one who nears its end is a swap of parent and child. Where a machine's lambdas take a
+/// daemon or lose it, it is a matter of how many they are.
 fn local<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
     let count = assigned(step.effects).filter(|member| step.after.tree.root() != Some(*member)).count();
     if count == 0 {
@@ -145,7 +151,11 @@ fn local<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
     let expires = step.before.records.iter().flatten().any(|record| record.expiring);
     let unsound = step.before.tree.members().next_back().and_then(|last| step.before.record(last));
     let swapped = if unsound.is_some_and(|last| !last.is_sound()) { 4 } else { 0 };
+    let machine = machines::told_at_most(step, fan_out);
     let bound = match step.event {
+        Event::Join { .. } | Event::From { .. } | Event::Timer(Timer::Probe(..)) if machine.is_some() => {
+            machine.unwrap_or_default()
+        }
         Event::Join { .. } if expires => swap,
         Event::Join { .. } => 2,
         Event::Expiring(_) => swap,
@@ -168,7 +178,7 @@ fn told<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
     }
     let told: Vec<MemberId> = assigned(step.effects).collect();
     let mut verdict = Verdict::Idle;
-    for member in step.after.tree.members() {
+    for member in step.after.tree.everybody() {
         if step.before.tree.assignment(member) != step.after.tree.assignment(member) {
             if !told.contains(&member) {
                 return Verdict::Broken("a member has another assignment and was not told");
@@ -301,7 +311,8 @@ fn filler_sound<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Ve
     if step.before.tree.children(gone).next().is_none() || !has_sound_leaf(step.config, step.before, gone) {
         return Verdict::Idle;
     }
-    let filler = step.after.tree.member(place).and_then(|filler| step.after.record(filler));
+    // That a machine is missed together with its daemon is known only when its place is filled already.
+    let filler = step.after.tree.member(place).and_then(|filler| step.before.record(filler));
     let Some(filler) = filler else { return Verdict::Idle };
     Verdict::from_bool(filler.is_sound(), "one that is about to go was moved above others")
 }

@@ -2,7 +2,7 @@
 
 use super::ChannelName;
 use crate::bug::Bugs;
-use crate::channel::{Registration, Role, ToController};
+use crate::channel::{Registration, Role, Tenancy, ToController};
 use crate::controller;
 use crate::ids::{CallId, ChannelId, ControllerEpoch, FanOut, JobId, MemberId, Millis};
 use crate::member::Kind;
@@ -72,6 +72,8 @@ pub struct Join<A> {
     pub address: A,
     /// What it does in a shuffle.
     pub role: Role,
+    /// Who it is on its machine.
+    pub tenancy: Tenancy,
 }
 
 /// A member calls again: the first thing that it says on a new connection.

@@ -252,7 +252,8 @@ impl<A: Clone + Debug + Eq + Hash> Directory<A> {
         let call = join.call;
         match self.seat(config, &join) {
             Ok(channel) => {
-                let event = controller::Event::Join { call, address: join.address, role: join.role };
+                let Join { address, role, tenancy, .. } = join;
+                let event = controller::Event::Join { call, address, role, tenancy };
                 self.route(config, channel, event, out);
             }
             Err(Refusal::Recovering) => self.hold(join, out),
@@ -366,7 +367,7 @@ fn ended<A: Clone + Debug + Eq + Hash>(
     let reshape = channel.tree.reshapes_to().map(|_| Effect::ClearTimer(Timer::Reshape));
     let window = channel.recovery.as_ref().map(|_| Effect::ClearTimer(Timer::Recovery));
     let claims = channel.recovery.iter().flat_map(|recovery| recovery.claims.iter());
-    let members = channel.tree.members().chain(claims.map(|(_, claim)| claim.member)).filter(move |_| told);
+    let members = channel.tree.everybody().chain(claims.map(|(_, claim)| claim.member)).filter(move |_| told);
     let fenced = members.map(|to| Effect::Send { to, message: ToMember::Fenced });
     probes.chain(reshape).chain(window).chain(fenced)
 }

@@ -68,7 +68,7 @@ fn reserved<A: Clone + Debug + Eq + Hash>(config: &Config, directory: &Directory
     }
     let has = |id: &ChannelId, listed: &Listed<A>| {
         let job = directory.jobs.get(&id.job);
-        job.is_none_or(|job| listed.channel.tree.len() <= job.limits.members_max)
+        job.is_none_or(|job| listed.channel.all.census.count <= job.limits.members_max)
     };
     let within = directory.jobs.iter().all(|(_, job)| job.names.len() <= job.limits.channels_max)
         && directory.channels.iter().all(|(id, listed)| has(id, listed));
@@ -224,7 +224,7 @@ fn closed_told<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Directory<A>>) -> V
     }
     for (id, listed) in step.before.channels.iter().filter(|(id, _)| id.job == *job) {
         let claims = listed.channel.recovery.iter().flat_map(|recovery| recovery.claims.iter());
-        let mut members = listed.channel.tree.members().chain(claims.map(|(_, claim)| claim.member));
+        let mut members = listed.channel.tree.everybody().chain(claims.map(|(_, claim)| claim.member));
         if !members.all(|member| told(*id, member)) {
             return Verdict::Broken("a job was closed and a member of it is not told");
         }

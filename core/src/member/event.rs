@@ -269,6 +269,8 @@ pub enum Refusal {
     NotSeated,
     /// The channel is for something else.
     WrongKind,
+    /// The member is a daemon, which has no application.
+    Daemon,
 }
 
 /// How a member's time ended.

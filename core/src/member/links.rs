@@ -32,7 +32,7 @@ pub struct Uplink<A> {
 pub struct Downlink {
     /// Who.
     pub member: MemberId,
-    /// Which child it is, by place.
+    /// Which child it is, in the order of the assignment.
     pub nth: u32,
     /// It has called.
     pub up: bool,
@@ -41,17 +41,17 @@ pub struct Downlink {
 /// A member's links as it was assigned them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Links<A> {
-    /// The member's place in the tree.
-    pub place: Place,
-    /// `None` for the root, and before the first assignment.
+    /// The member's place in the tree; `None` if it lodges, and before the first assignment.
+    pub place: Option<Place>,
+    /// Or to the daemon. `None` for the root, and before the first assignment.
     pub parent: Option<Uplink<A>>,
-    /// By link, which is by age.
+    /// Whoever is below, a daemon's lambdas among them. By link, which is by age.
     pub children: SmallMap<LinkId, Downlink>,
 }
 
 impl<A> Default for Links<A> {
     fn default() -> Self {
-        Self { place: Place(0), parent: None, children: SmallMap::default() }
+        Self { place: None, parent: None, children: SmallMap::default() }
     }
 }
 

@@ -26,7 +26,7 @@ use core::fmt::Debug;
 use core::hash::Hash;
 
 use crate::bug::Bug;
-use crate::channel::{Assign, Frame, Parent, Registration, Role, ToController, ToMember};
+use crate::channel::{Assign, Frame, Parent, Registration, Role, Tenancy, ToController, ToMember};
 use crate::ids::{AssignmentVersion, LinkId, MemberId};
 use crate::machine::{Effects, Machine};
 use crate::tree::Edge;
@@ -59,6 +59,8 @@ pub struct Member<A, P> {
     pub address: A,
     /// What it does in shuffles.
     pub role: Role,
+    /// Who it is on its machine.
+    pub tenancy: Tenancy,
     /// Who it is, once it is in the channel.
     pub id: Option<MemberId>,
     /// What it is doing.
@@ -124,18 +126,13 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Machine for Mem
 }
 
 impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
-    /// Somebody who listens at `address` and has asked to join.
+    /// Somebody who listens at `address` and has asked to join, with this part in shuffles and on its machine.
     #[must_use]
-    pub fn new(address: A) -> Self {
-        Self::with_role(address, Role::Both)
-    }
-
-    /// The same, with this part in the channel's shuffles.
-    #[must_use]
-    pub fn with_role(address: A, role: Role) -> Self {
+    pub fn new(address: A, role: Role, tenancy: Tenancy) -> Self {
         Self {
             address,
             role,
+            tenancy,
             id: None,
             phase: Phase::Joining,
             version: AssignmentVersion::default(),
@@ -164,7 +161,8 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
     ) {
         let Some(me) = self.id else { return }; // Not in the channel: nothing of it can concern it.
         let draining = self.phase != Phase::Seated;
-        let env = Env { config, me, address: &self.address, links: &self.links, draining };
+        let daemon = self.tenancy.is_daemon();
+        let env = Env { config, me, daemon, address: &self.address, links: &self.links, draining };
         notice(&mut self.reduce, &mut self.broadcast, &env, out);
         if self.broadcast.behind && !config.bugs.has(Bug::LeftBehindStays) {
             // M2: it was declared dead, and the controller may not know it any more.
@@ -192,6 +190,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
         Registration {
             address: self.address.clone(),
             role: self.role,
+            tenancy: self.tenancy,
             version: self.version,
             place: self.links.place,
             parent: self.links.parent.as_ref().map(|uplink| uplink.parent.edge),
@@ -401,6 +400,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
 
     fn send(&mut self, config: &Config, pieces: Vec<P>, out: &mut impl Effects<Effect<A, P>>) {
         let refusal = match self.phase {
+            Phase::Seated if self.tenancy.is_daemon() => Some(Refusal::Daemon),
             Phase::Seated if config.kind != Kind::Broadcast => Some(Refusal::WrongKind),
             Phase::Seated if pieces.is_empty() => Some(Refusal::Empty),
             Phase::Seated if self.broadcast.is_sending() => Some(Refusal::Busy),
@@ -415,6 +415,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
 
     fn reduce(&mut self, config: &Config, pieces: Vec<P>, out: &mut impl Effects<Effect<A, P>>) {
         let refusal = match self.phase {
+            Phase::Seated if self.tenancy.is_daemon() => Some(Refusal::Daemon),
             Phase::Seated if config.kind != Kind::Reduce => Some(Refusal::WrongKind),
             Phase::Seated if pieces.is_empty() => Some(Refusal::Empty),
             Phase::Seated if !self.reduce.call(config.window, pieces, out) => Some(Refusal::Busy),

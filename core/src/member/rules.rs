@@ -165,6 +165,9 @@ fn insiders<A: Plain, P: Plain>(step: &Step<'_, Member<A, P>>) -> Verdict {
             if me.stamp > head.cut {
                 return Verdict::Broken("a member delivered a round that it is not in");
             }
+            if step.after.tenancy.is_daemon() {
+                return Verdict::Broken("a daemon delivered a round, and has no application");
+            }
             verdict = Verdict::Holds;
         }
     }

@@ -12,6 +12,9 @@
 //! for the depth, never fills a hole and is never the root. Who hosts moves with its lodgers, whose links stay as they
 //! are. When the host goes, one of them takes its place and the others join at the end.
 //!
+//! Where values are combined in the order of a walk, that of a host comes first, then those of its lodgers by slot, then
+//! those of its children's subtrees by place (R3).
+//!
 //! As all operations of a tree these tell those whom they concern, each once, and change nothing if they cannot be done.
 //! Who is on which machine is the controller's to know.
 
@@ -106,9 +109,35 @@ impl Tree {
         self.lodgings.get(&host).into_iter().flatten().copied()
     }
 
+    /// Who is above a member, or hosts it.
+    #[must_use]
+    pub fn uplink(&self, member: MemberId) -> Option<Edge> {
+        self.parent(member).or_else(|| self.lodging(member))
+    }
+
+    /// Who is below a member: its lodgers by slot, and then its children by place. In this order values are combined.
+    pub fn downlinks(&self, member: MemberId) -> impl Iterator<Item = Edge> {
+        self.lodgers(member).chain(self.children(member))
+    }
+
     /// All members: those that have a place, and then those that lodge.
     pub fn everybody(&self) -> impl Iterator<Item = MemberId> {
         self.members().chain(self.lodgings.values().flatten().map(|edge| edge.member))
+    }
+
+    /// Gives the link between a lodger and its host a new id, and tells both.
+    pub(super) fn relink_lodger(
+        &mut self,
+        member: MemberId,
+        host: MemberId,
+        out: &mut impl Effects<MemberId>,
+    ) -> Option<()> {
+        let link = self.stamp().map(LinkId)?;
+        let lodger = self.lodgings.get_mut(&host)?.iter_mut().find(|edge| edge.member == member)?;
+        lodger.link = link;
+        out.push(member);
+        out.push(host);
+        Some(())
     }
 
     /// A lodger goes. Tells its host.
@@ -155,7 +184,7 @@ impl Tree {
         Some(())
     }
 
-    fn take_in(&mut self, host: MemberId, lodger: Edge) {
+    pub(super) fn take_in(&mut self, host: MemberId, lodger: Edge) {
         let lodgers = self.lodgings.entry(host).or_default();
         let at = lodgers.partition_point(|edge| edge.member.slot < lodger.member.slot);
         lodgers.insert(at, lodger);

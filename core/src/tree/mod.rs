@@ -42,11 +42,11 @@ pub struct Edge {
 /// All that a member needs to know of the tree.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Assignment {
-    /// Where it sits.
-    pub place: Place,
-    /// Who is above; nobody is above the root.
+    /// Where it sits; a lodger sits nowhere.
+    pub place: Option<Place>,
+    /// Who is above, or hosts it; nobody is above the root.
     pub parent: Option<Edge>,
-    /// Who is below, by place.
+    /// Who is below: its lodgers by slot, then its children by place.
     pub children: Vec<Edge>,
 }
 
@@ -246,9 +246,12 @@ impl Tree {
         Some(())
     }
 
-    /// Gives the link between a member and its parent a new id and tells both. False if there is none, or no stamp is
-    /// left.
+    /// Gives the link between a member and its parent or host a new id and tells both. False if there is none, or no
+    /// stamp is left.
     pub fn renew(&mut self, member: MemberId, out: &mut impl Effects<MemberId>) -> bool {
+        if let Some(host) = self.lodging(member) {
+            return self.relink_lodger(member, host.member, out).is_some();
+        }
         let place = self.place(member);
         let Some((place, above)) = place.and_then(|place| Some((place, self.shape.parent(place)?))) else {
             return false;
@@ -294,8 +297,12 @@ impl Tree {
     /// What a member must know.
     #[must_use]
     pub fn assignment(&self, member: MemberId) -> Option<Assignment> {
-        let place = self.place(member)?;
-        Some(Assignment { place, parent: self.parent(member), children: self.children(member).collect() })
+        let there = self.contains(member);
+        there.then(|| Assignment {
+            place: self.place(member),
+            parent: self.uplink(member),
+            children: self.downlinks(member).collect(),
+        })
     }
 
     /// Where a member sits; a lodger sits nowhere.

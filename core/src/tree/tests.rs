@@ -159,7 +159,7 @@ fn members_are_seated_again_with_the_links_that_are_known() {
     let known = |below: MemberId, above: MemberId| {
         before.parent(below).filter(|edge| edge.member == above && below != members[1]).map(|edge| edge.link)
     };
-    assert!(after.restore(&seated, known));
+    assert!(after.restore(&seated, &[], known));
     assert!(rules::spanning(&after) && rules::degree(&after) && rules::depth(&after));
     for member in &seated {
         assert_eq!(after.place(*member), before.place(*member));
@@ -170,7 +170,7 @@ fn members_are_seated_again_with_the_links_that_are_known() {
     let joined = after.join(&mut Vec::new()).unwrap();
     assert_eq!(joined.slot, members[5].slot);
     assert!(joined.stamp > before.stamp().unwrap());
-    assert!(!after.restore(&seated, |_, _| None), "somebody is there already");
+    assert!(!after.restore(&seated, &[], |_, _| None), "somebody is there already");
 }
 
 #[test]
@@ -178,9 +178,30 @@ fn two_members_of_one_slot_and_a_link_that_is_used_twice_are_refused() {
     let member = |serial, slot| MemberId { stamp: Stamp { epoch: ControllerEpoch(1), serial }, slot };
     let mut tree = Tree::new(ControllerEpoch(2), FanOut(2));
     let empty = tree.clone();
-    assert!(!tree.restore(&[member(1, 0), member(2, 0)], |_, _| None));
+    assert!(!tree.restore(&[member(1, 0), member(2, 0)], &[], |_, _| None));
+    assert!(!tree.restore(&[member(1, 0)], &[(member(2, 0), member(1, 0))], |_, _| None));
+    assert!(!tree.restore(&[member(1, 0)], &[(member(2, 1), member(3, 2))], |_, _| None), "no such host");
     assert_eq!(tree, empty);
     let link = LinkId(member(9, 0).stamp);
-    assert!(tree.restore(&[member(1, 0), member(2, 1), member(3, 2)], |_, _| Some(link)));
+    assert!(tree.restore(&[member(1, 0), member(2, 1)], &[(member(3, 2), member(1, 0))], |_, _| Some(link)));
     assert!(rules::spanning(&tree), "one of the two got another link");
+}
+
+#[test]
+fn lodgers_are_taken_in_again_with_the_links_that_are_known() {
+    let mut before = grown(2, 3);
+    let host = at(&before, 1);
+    let lodgers: Vec<MemberId> = (0..2).filter_map(|_| before.lodge(host, &mut Vec::new())).collect();
+    let seated: Vec<MemberId> = before.members().collect();
+    let mut after = Tree::new(ControllerEpoch(8), FanOut(2));
+    let known = |below: MemberId, above: MemberId| {
+        before.uplink(below).filter(|edge| edge.member == above && below != lodgers[0]).map(|edge| edge.link)
+    };
+    let pairs = [(lodgers[1], host), (lodgers[0], host)];
+    assert!(after.restore(&seated, &pairs, known) && rules::spanning(&after));
+    assert!(after.everybody().eq(before.everybody()));
+    for lodger in &lodgers {
+        let (old, new) = (before.lodging(*lodger), after.lodging(*lodger));
+        assert_eq!((old == new, new.map(|edge| edge.member)), (*lodger != lodgers[0], Some(host)));
+    }
 }

@@ -5,25 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use cirrus_core::ids::{FanOut, LinkId, MemberId, Stamp};
 use cirrus_core::tree::{Assignment, Edge, Tree};
 
-/// All that a member must know.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct View {
-    assignment: Option<Assignment>,
-    lodging: Option<Edge>,
-    lodgers: Vec<Edge>,
-}
-
 /// What every member must know.
-pub(crate) type Assignments = BTreeMap<MemberId, View>;
+pub(crate) type Assignments = BTreeMap<MemberId, Assignment>;
 
 /// What a tree says of all its members.
 pub(crate) fn assignments(tree: &Tree) -> Assignments {
-    let view = |member| View {
-        assignment: tree.assignment(member),
-        lodging: tree.lodging(member),
-        lodgers: tree.lodgers(member).collect(),
-    };
-    tree.everybody().map(|member| (member, view(member))).collect()
+    tree.everybody().filter_map(|member| Some((member, tree.assignment(member)?))).collect()
 }
 
 /// Those of `after` whose assignment is not that of `before`.
@@ -164,7 +151,8 @@ impl Reference {
     /// The link above a member is to be another one.
     pub(crate) fn renew(&mut self, member: MemberId) -> bool {
         let above = self.find(member).and_then(|place| self.parents()[place]);
-        let Some(parent) = above.map(|above| self.members[above]) else { return false };
+        let host = self.lodgings.get(&member).copied();
+        let Some(parent) = host.or(above.map(|above| self.members[above])) else { return false };
         self.links.remove(&(parent, member)).is_some()
     }
 
@@ -232,12 +220,14 @@ impl Reference {
         let mut links = BTreeMap::new();
         for (place, member) in self.members.iter().enumerate() {
             let now = tree.assignment(*member).expect("a member is assigned");
-            assert_eq!(now.place.0 as usize, place);
+            assert_eq!(now.place.map(|place| place.0 as usize), Some(place));
             let parent = parents[place].map(|parent| self.members[parent]);
             assert_eq!(now.parent.map(|edge| edge.member), parent);
             let below = (0..self.members.len()).filter(|child| parents[*child] == Some(place));
-            assert!(now.children.iter().map(|edge| edge.member).eq(below.map(|child| self.members[child])));
-            for edge in &now.children {
+            let below: Vec<MemberId> = below.map(|child| self.members[child]).collect();
+            let all = self.lodgers(*member).into_iter().chain(below.iter().copied());
+            assert!(now.children.iter().map(|edge| edge.member).eq(all), "lodgers first, by slot");
+            for edge in now.children.iter().filter(|edge| below.contains(&edge.member)) {
                 let upward = tree.parent(edge.member).expect("a child has a parent");
                 assert_eq!((upward.member, upward.link), (*member, edge.link));
                 links.insert((*member, edge.member), edge.link);
@@ -249,7 +239,8 @@ impl Reference {
             for edge in lodgers {
                 let host = tree.lodging(edge.member).expect("a lodger has a host");
                 assert_eq!((host.member, host.link), (*member, edge.link));
-                assert!(tree.assignment(edge.member).is_none() && tree.contains(edge.member));
+                let assigned = tree.assignment(edge.member).expect("a lodger is assigned its host");
+                assert_eq!((assigned.place, assigned.parent, assigned.children), (None, Some(host), vec![]));
                 links.insert((*member, edge.member), edge.link);
             }
         }

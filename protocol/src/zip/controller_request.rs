@@ -1,7 +1,7 @@
 //! What a process says to the controller.
 
 use bytes::BytesMut;
-use cirrus_core::channel::{Registration, Role, ToController};
+use cirrus_core::channel::{Registration, Role, Tenancy, ToController};
 use cirrus_core::directory::{self, ChannelName, Credential};
 use cirrus_core::ids::{CallId, ChannelId, MemberId, Stamp};
 use cirrus_core::member::Kind;
@@ -25,14 +25,16 @@ pub struct Join {
     pub address: Address,
     /// What it does in a shuffle.
     pub role: Role,
+    /// Who it is on its machine.
+    pub tenancy: Tenancy,
 }
 
 impl Join {
     /// The same for a directory, with what the connection has shown.
     #[must_use]
     pub fn with(self, credential: Credential) -> directory::Join<Address> {
-        let Self { call, name, kind, address, role } = self;
-        directory::Join { call, credential, name, kind, address, role }
+        let Self { call, name, kind, address, role, tenancy } = self;
+        directory::Join { call, credential, name, kind, address, role, tenancy }
     }
 }
 
@@ -94,8 +96,9 @@ impl ControllerRequest {
     pub fn into_frame(self, buffer: &mut BytesMut) -> Frame {
         let out = Writer::within(buffer);
         let (out, kind) = match self {
-            Self::Join(Join { call, name, kind, address, role }) => {
-                (out.call(call).part(&name).part(&kind).part(&address).part(&role), kind::JOIN)
+            Self::Join(Join { call, name, kind, address, role, tenancy }) => {
+                let out = out.call(call).part(&name).part(&kind);
+                (out.part(&address).part(&role).part(&tenancy), kind::JOIN)
             }
             Self::Again(Again { channel, member, name, kind, registration }) => {
                 let out = out.in_channel(channel).of_member(member);
@@ -112,6 +115,7 @@ impl ControllerRequest {
                     ToController::Leave => (out, kind::LEAVE),
                     ToController::Noted(version) => (out.part(&version), kind::NOTED),
                     ToController::Counted(version) => (out.part(&version), kind::COUNTED),
+                    ToController::DaemonsNoted(version) => (out.part(&version), kind::DAEMONS_NOTED),
                     ToController::CallRoll => (out, kind::CALL_ROLL),
                     ToController::Missing(member) => (out.part(&member), kind::MISSING),
                 }
@@ -134,6 +138,7 @@ impl TryFrom<Frame> for ControllerRequest {
                 kind: body.part()?,
                 address: body.part()?,
                 role: body.part()?,
+                tenancy: body.part()?,
             }),
             kind::AGAIN => Self::Again(Again {
                 channel: body.channel(),
@@ -163,6 +168,7 @@ fn message(kind: u16, body: &mut Reader) -> Result<ToController<Address>, Format
         kind::LEAVE => ToController::Leave,
         kind::NOTED => ToController::Noted(body.part()?),
         kind::COUNTED => ToController::Counted(body.part()?),
+        kind::DAEMONS_NOTED => ToController::DaemonsNoted(body.part()?),
         kind::CALL_ROLL => ToController::CallRoll,
         kind::MISSING => ToController::Missing(body.part()?),
         _ => return Err(FormatError::Corrupt("a frame that is not a message to a controller of channels")),

@@ -64,6 +64,8 @@ pub mod kind {
     pub const MISSING: u16 = 0x0516;
     /// `ToController::Counted`.
     pub const COUNTED: u16 = 0x0517;
+    /// `ToController::DaemonsNoted`.
+    pub const DAEMONS_NOTED: u16 = 0x0518;
     /// [`ControllerReply::Lease`](super::ControllerReply::Lease).
     pub const LEASE: u16 = 0x0601;
     /// [`ControllerReply::Accepted`](super::ControllerReply::Accepted).

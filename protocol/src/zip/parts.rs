@@ -8,12 +8,13 @@ use alloc::vec::Vec;
 
 use cirrus_core::channel::{
     Assign, Census, Cut, Parent, Present, Probe, ProbeId, Recount, Registration, Role, Roll, Roster,
-    Standing, Unnamed,
+    Standing, Tenancy, Unnamed,
 };
 use cirrus_core::controller;
 use cirrus_core::directory::{ChannelName, Refusal};
 use cirrus_core::ids::{
-    AssignmentVersion, ControllerEpoch, LinkId, MemberId, Place, Position, Round, Sequence, Stamp, Term,
+    AssignmentVersion, ControllerEpoch, LinkId, MachineId, MemberId, Place, Position, Round, Sequence, Stamp,
+    Term,
 };
 use cirrus_core::member::Kind;
 use cirrus_core::tree::Edge;
@@ -248,6 +249,7 @@ impl Part for ChannelName {
 id! {
     AssignmentVersion(Stamp)
     LinkId(Stamp)
+    MachineId(u64)
     Place(u32)
     Position(u64)
     ProbeId(Stamp)
@@ -276,6 +278,7 @@ choice! {
         Self::NoRoom => 7 => Self::NoRoom,
         Self::JobOpen => 8 => Self::JobOpen,
         Self::Recovering => 11 => Self::Recovering,
+        Self::Channel(controller::Refusal::SecondDaemon) => 12 => Self::Channel(controller::Refusal::SecondDaemon),
         Self::Channel(controller::Refusal::Full) => 9 => Self::Channel(controller::Refusal::Full),
         Self::Channel(controller::Refusal::IdsExhausted) => 10 => Self::Channel(controller::Refusal::IdsExhausted),
     }
@@ -285,7 +288,7 @@ structure! {
     MemberId { stamp: Stamp, slot: u32 }
     Edge { member: MemberId, link: LinkId }
     Census { count: u32, weight: u64 }
-    Cut { until: Stamp, census: Census }
+    Cut { until: Stamp, census: Census, daemons: u32 }
     Probe { id: ProbeId, about: Option<LinkId> }
     Parent<Address> { edge: Edge, address: Address, relay: bool }
     Recount { version: AssignmentVersion, cuts: [Cut; 2] }
@@ -295,11 +298,12 @@ structure! {
         all: Cut,
         departed: Vec<(AssignmentVersion, MemberId)>,
         unnamed: Unnamed,
+        departed_daemons: Vec<(AssignmentVersion, MemberId)>,
         recount: Option<Box<Recount>>
     }
     Assign<Address> {
         version: AssignmentVersion,
-        place: Place,
+        place: Option<Place>,
         parent: Option<Parent<Address>>,
         children: Vec<Edge>,
         roster: Option<Roster>
@@ -310,13 +314,28 @@ structure! {
     Registration<Address> {
         address: Address,
         role: Role,
+        tenancy: Tenancy,
         version: AssignmentVersion,
-        place: Place,
+        place: Option<Place>,
         parent: Option<Edge>,
         relay: bool,
         children: Vec<Edge>,
         leaving: bool,
         standing: Standing
+    }
+}
+
+/// What it is, and then where.
+impl Part for Tenancy {
+    const LEAST: usize = 9;
+
+    fn write(&self, out: Writer) -> Writer {
+        out.flag(self.is_daemon()).part(&self.machine())
+    }
+
+    fn read(body: &mut Reader) -> Result<Self, FormatError> {
+        let (daemon, machine) = (body.flag()?, body.part()?);
+        Ok(if daemon { Self::Daemon(machine) } else { Self::Lambda(machine) })
     }
 }
 

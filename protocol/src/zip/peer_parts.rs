@@ -36,7 +36,7 @@ structure! {
     Missing { late: Vec<MemberId>, departed: Vec<MemberId>, more: u32 }
     Seal { census: Census, missing: Missing, until: AssignmentVersion, failure: Option<Failure> }
     Try { round: Round, attempt: u32, cut_off: bool }
-    Share { census: Census, late: Vec<MemberId> }
+    Share { census: Census, daemons: Census, late: Vec<MemberId> }
     Sync<Address> {
         term: Term,
         root: Address,

@@ -179,6 +179,9 @@ fn why(reason: directory::Refusal) -> String {
         Refusal::Channel(cirrus_core::controller::Refusal::IdsExhausted) => {
             "it has given all its ids; restart it"
         }
+        Refusal::Channel(cirrus_core::controller::Refusal::SecondDaemon) => {
+            "the machine has a daemon in this channel, or had one that is not known to be gone; try again later"
+        }
     };
     text.to_owned()
 }

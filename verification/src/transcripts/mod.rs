@@ -44,8 +44,8 @@ fn tell(text: &str) -> Result<String, String> {
 /// Takes one line of a script.
 fn take(scene: &mut Option<Scene>, line: &str) -> Result<Vec<String>, String> {
     match (script::parse(line)?, scene) {
-        (script::Line::Channel { members, fan_out, sort }, scene @ None) => {
-            let new = Scene::new(members, fan_out, sort);
+        (script::Line::Channel { members, fan_out, sort, together }, scene @ None) => {
+            let new = Scene::new((members, fan_out), sort, together);
             let tree = new.tree();
             *scene = Some(new);
             Ok(vec![tree])

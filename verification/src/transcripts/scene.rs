@@ -25,7 +25,7 @@ pub(super) struct Scene {
 
 impl Scene {
     /// A channel whose first members are in.
-    pub(super) fn new(members: u32, fan_out: u32, sort: Sort) -> Self {
+    pub(super) fn new((members, fan_out): (u32, u32), sort: Sort, together: u32) -> Self {
         // As in a world in which nothing goes wrong, but for its size.
         let setup = match sort {
             Sort::Broadcast => calm(Bugs::default()).setup,
@@ -33,7 +33,8 @@ impl Scene {
             Sort::Messages => worlds::messages::story(),
         };
         let (fan_out, sends, faults) = (FanOut(fan_out), Vec::new(), Default::default());
-        let setup = Setup { members, fan_out, sends, faults, ..setup };
+        let machines = (0..members).map(|member| u64::from(member / together.max(1))).collect();
+        let setup = Setup { members, machines, fan_out, sends, faults, ..setup };
         let mesh = Mesh::new(&setup, &mut Watch::default());
         let mut scene = Self { setup, mesh, tally: Tally::default() };
         while let Some(action) = scene.by_itself(|_| true) {
@@ -62,6 +63,7 @@ impl Scene {
             Step::Say(from, to, pieces) => self.next(from, Deed::Say(to, pieces)),
             Step::HearOf(who, of) => self.next(who, Deed::Hear(of)),
             Step::Join
+            | Step::Daemon(_)
             | Step::Leave(_)
             | Step::Reshape
             | Step::Restart
@@ -123,6 +125,7 @@ impl Scene {
         };
         let action = match *step {
             Step::Join => Action::Join,
+            Step::Daemon(of) => Action::Daemon(self.setup.machine(of)),
             Step::Leave(who) => Action::Leave(there(who)?),
             Step::Send(who, _) => Action::Send(there(who)?),
             Step::Say(who, ..) | Step::HearOf(who, _) => Action::Call(there(who)?),
@@ -228,9 +231,12 @@ impl Scene {
     }
 
     fn branch(&self, member: MemberId) -> String {
-        let below: Vec<String> =
-            self.mesh.controller.tree.children(member).map(|edge| self.branch(edge.member)).collect();
-        let name = Words(&self.mesh).name(member);
+        let tree = &self.mesh.controller.tree;
+        let below: Vec<String> = tree.children(member).map(|edge| self.branch(edge.member)).collect();
+        let mut name = Words(&self.mesh).name(member);
+        for lodger in tree.lodgers(member) {
+            name += &format!("~{}", Words(&self.mesh).name(lodger.member));
+        }
         if below.is_empty() { name } else { format!("{name} ({})", below.join(" ")) }
     }
 

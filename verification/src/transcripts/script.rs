@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! channel of 7 members, fan-out 2   who is in when the story begins; the channel is one of broadcasts, or else goes on:
+//!   ..., 2 a machine                two by two on one machine, with broadcasts
 //!   ..., that reduces               it is one of reduces
 //!   ..., that reduces by a deadline, 2 are enough
 //!   ..., that exchanges messages    from one member to another, past the tree
 //! join                              somebody new asks to join
+//! daemon of 2                       a daemon asks to join, of the machine of member 2
 //! leave 1                           member 1 wants to leave
 //! send 2 "3 pieces"                 member 2 broadcasts something of three pieces
 //! give 2 "3 pieces"                 member 2 gives a value of three pieces to its next reduce
@@ -38,7 +40,7 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Line {
     /// What there is in the beginning.
-    Channel { members: u32, fan_out: u32, sort: Sort },
+    Channel { members: u32, fan_out: u32, sort: Sort, together: u32 },
     /// A step.
     Do(Step),
 }
@@ -89,6 +91,7 @@ pub(super) enum Clock {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Join,
+    Daemon(u32),
     Leave(u32),
     Send(u32, u32),
     Say(u32, u32, u32),
@@ -113,11 +116,17 @@ pub(super) enum Step {
 pub(super) fn parse(line: &str) -> Result<Line, String> {
     let words: Vec<&str> = line.split_whitespace().collect();
     let step = match *words.as_slice() {
+        ["channel", "of", members, "members,", "fan-out", fan_out, together, "a", "machine"] => {
+            let (members, fan_out) = (number(members)?, number(fan_out.trim_end_matches(','))?);
+            let together = number(together)?;
+            return Ok(Line::Channel { members, fan_out, sort: Sort::Broadcast, together });
+        }
         ["channel", "of", members, "members,", "fan-out", fan_out, ref rest @ ..] => {
             let (members, fan_out) = (number(members)?, number(fan_out.trim_end_matches(','))?);
-            return Ok(Line::Channel { members, fan_out, sort: sort(rest)? });
+            return Ok(Line::Channel { members, fan_out, sort: sort(rest)?, together: 1 });
         }
         ["join"] => Step::Join,
+        ["daemon", "of", who] => Step::Daemon(number(who)?),
         ["leave", who] => Step::Leave(number(who)?),
         ["send" | "give", who, many, "piece\"" | "pieces\""] => Step::Send(number(who)?, pieces(many)?),
         ["say", ends, many, "piece\"" | "pieces\""] => {

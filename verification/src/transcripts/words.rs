@@ -139,7 +139,7 @@ impl Words<'_> {
             let term = Self::stamp(roster.term.0);
             text +=
                 &format!("; root in term {term}, of {}", many(roster.all.census.count as usize, "member"));
-            for (_, member) in &roster.departed {
+            for (_, member) in roster.departed.iter().chain(&roster.departed_daemons) {
                 text += &format!("; member {} has departed", self.name(*member));
             }
         }
@@ -161,6 +161,9 @@ impl Words<'_> {
             ToController::Counted(version) => {
                 format!("I count who departed up to {}, and name them not", Self::stamp(version.0))
             }
+            ToController::DaemonsNoted(version) => {
+                format!("I do not count daemons that departed up to {}", Self::stamp(version.0))
+            }
             ToController::Noted(version) => {
                 format!("I have noted who departed up to {}", Self::stamp(version.0))
             }
@@ -170,8 +173,11 @@ impl Words<'_> {
     /// How a member sees itself.
     fn registration(&self, registration: &Registration<Address>) -> String {
         let Registration { version, place, parent, children, .. } = registration;
-        let mut text =
-            format!("here I am again, with assignment {}: place {}", Self::stamp(version.0), place.0);
+        let place = match place {
+            Some(place) => format!("place {}", place.0),
+            None => "no place".to_owned(),
+        };
+        let mut text = format!("here I am again, with assignment {}: {}", Self::stamp(version.0), place);
         if let Some(edge) = parent {
             text += &format!("; parent {} over link {}", self.name(edge.member), Self::stamp(edge.link.0));
         }

@@ -1,9 +1,9 @@
 //! A channel's controller alone, fed anything.
 
 use cirrus_core::bug::Bugs;
-use cirrus_core::channel::{Probe, ProbeId, Role, ToController};
+use cirrus_core::channel::{Probe, ProbeId, Role, Tenancy, ToController};
 use cirrus_core::controller::{Channel, Config, Event, Timer};
-use cirrus_core::ids::{AssignmentVersion, CallId, FanOut, LinkId, MemberId, Millis};
+use cirrus_core::ids::{AssignmentVersion, CallId, FanOut, LinkId, MachineId, MemberId, Millis};
 use cirrus_core::member::Member;
 
 use super::{Golden, World, ids};
@@ -15,19 +15,30 @@ use crate::zip::{Address, Piece};
 /// Nothing more is tried behind this many stamps.
 const STAMPS: u32 = 16;
 
+/// No daemon ever comes to this machine.
+const ALONE: Tenancy = Tenancy::Lambda(MachineId(0));
+
+fn join(tenancy: Tenancy) -> Event<Address> {
+    Event::Join { call: CallId(0), address: 0, role: Role::Both, tenancy }
+}
+
+/// One that has not heard anything.
+fn stranger() -> Member<Address, Piece> {
+    Member::new(0, Role::Both, ALONE)
+}
+
 pub(crate) fn pool(bugs: Bugs) -> Pool<Channel<Address>> {
     // Some of these come to be members, some are so at the same time, and some have the slot of another.
     let members = [(1, 0), (3, 1), (6, 2), (6, 1), (9, 0)];
     let members = members.map(|(serial, slot)| MemberId { stamp: ids::stamp(serial), slot });
     let stamps = [4, 7, 9, 10].map(ids::stamp);
-    let mut events =
-        vec![Event::Join { call: CallId(0), address: 0, role: Role::Both }, Event::Reshape(FanOut(1))];
+    let mut events = vec![join(ALONE), Event::Reshape(FanOut(1))];
     events.push(Event::Timer(Timer::Reshape));
     for member in members {
         events.extend([Event::Suspected(member), Event::Expiring(member)]);
         let mut say = |message| events.push(Event::From { member, message });
         say(ToController::Leave);
-        say(ToController::Hello(Member::<Address, Piece>::new(0).registration()));
+        say(ToController::Hello(stranger().registration()));
         say(ToController::Noted(AssignmentVersion(ids::stamp(9))));
         say(ToController::CallRoll);
         for missed in members {
@@ -80,16 +91,15 @@ const WITNESSES: &[Witness<Fed<Channel<Address>>>] = &[
 
 /// Three members whose links are reported, whose answers say about which link, or about another one, and who may go.
 fn reported(bugs: Bugs) -> Pool<Channel<Address>> {
-    let join = || Event::Join { call: CallId(0), address: 0, role: Role::Both };
     let members = [(1, 0), (3, 1), (6, 2)];
     let members = members.map(|(serial, slot)| MemberId { stamp: ids::stamp(serial), slot });
     let links = [4, 7].map(|serial| LinkId(ids::stamp(serial)));
-    let mut events = vec![join()];
+    let mut events = vec![join(ALONE)];
     for member in members {
         events.push(Event::Suspected(member));
         let mut say = |message| events.push(Event::From { member, message });
         say(ToController::Leave);
-        say(ToController::Hello(Member::<Address, Piece>::new(0).registration()));
+        say(ToController::Hello(stranger().registration()));
         for link in links {
             say(ToController::Report(link));
             for probe in [9, 10, 12] {
@@ -102,7 +112,7 @@ fn reported(bugs: Bugs) -> Pool<Channel<Address>> {
         say(ToController::Report(again));
         say(ToController::Answer(Probe { id: ProbeId(ids::stamp(12)), about: Some(again) }));
     }
-    let first = (0..3).map(|_| join()).collect();
+    let first = (0..3).map(|_| join(ALONE)).collect();
     Pool { events, first, witnesses: REPORTED, ..pool(bugs) }
 }
 
@@ -126,8 +136,65 @@ const REPORTED: &[Witness<Fed<Channel<Address>>>] = &[
     },
 ];
 
+/// Lambdas of two machines, to which daemons come and go.
+fn machines(bugs: Bugs) -> Pool<Channel<Address>> {
+    let lambda = |machine| join(Tenancy::Lambda(MachineId(machine)));
+    let mut events = vec![lambda(1), join(Tenancy::Daemon(MachineId(1)))];
+    // The fourth is a lambda, or the daemon.
+    let members = [(1, 0), (3, 1), (6, 2), (9, 3), (9, 4), (12, 4)];
+    let members = members.map(|(serial, slot)| MemberId { stamp: ids::stamp(serial), slot });
+    for member in members {
+        events.push(Event::Suspected(member));
+        events.push(Event::From { member, message: ToController::Leave });
+        let probes = (13..=MACHINE_STAMPS).map(|serial| Timer::Probe(member, ProbeId(ids::stamp(serial))));
+        events.extend(probes.map(Event::Timer));
+    }
+    events.extend([members[0], members[1]].map(Event::Expiring));
+    let config = Config { members_max: 5, ..pool(bugs).config };
+    let far = |channel: &Channel<Address>| {
+        let drawn = u32::MAX - channel.tree.stamps_left();
+        drawn > MACHINE_STAMPS
+    };
+    let first = [1, 2, 1].map(lambda).to_vec();
+    Pool { config, events, first, far, witnesses: MACHINES, ..pool(bugs) }
+}
+
+/// Nothing more is tried behind this many stamps where daemons come and go.
+const MACHINE_STAMPS: u32 = 18;
+
+const MACHINES: &[Witness<Fed<Channel<Address>>>] = &[
+    Witness {
+        name: "three lodge with one daemon",
+        seen: |fed| fed.machine.daemons.values().any(|daemon| fed.machine.tree.lodgers(*daemon).count() == 3),
+    },
+    Witness {
+        name: "a daemon is dead, and its machine is missed",
+        seen: |fed| {
+            let lambdas =
+                fed.machine.records.iter().flatten().filter(|it| it.tenancy.machine() == MachineId(1));
+            let (mut probed, count) = (0, lambdas.clone().count());
+            lambdas.for_each(|record| probed += usize::from(record.probe.is_some()));
+            fed.machine.daemons.is_empty() && count > 1 && probed == count
+        },
+    },
+    Witness {
+        name: "the first to lodge nears its end",
+        seen: |fed| {
+            let first = fed.machine.daemons.values().filter_map(|it| fed.machine.tree.lodgers(*it).next());
+            first.into_iter().any(|it| fed.machine.record(it.member).is_some_and(|it| it.expiring))
+        },
+    },
+];
+
 /// The worlds of this family.
 pub(super) fn worlds() -> Vec<World> {
+    let machines = World {
+        name: "controller-daemon",
+        about: "machines whose daemons come and go",
+        golden: Golden { unique: 91_193, depth: 12 },
+        deep: false,
+        make: |bugs| Box::new(machines(bugs)),
+    };
     let reported = World {
         name: "controller-relay",
         about: "links are reported whose ends both live",
@@ -137,6 +204,7 @@ pub(super) fn worlds() -> Vec<World> {
     };
     vec![
         reported,
+        machines,
         World {
             name: "controller",
             about: "a channel's controller fed anything",

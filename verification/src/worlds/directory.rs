@@ -1,12 +1,14 @@
 //! Many channels of many jobs, fed anything.
 
 use cirrus_core::bug::Bugs;
-use cirrus_core::channel::{Probe, ProbeId, Role, ToController};
+use cirrus_core::channel::{Probe, ProbeId, Role, Tenancy, ToController};
 use cirrus_core::controller::{self, Timer};
 use cirrus_core::directory::{
     Again, ChannelName, Config, Credential, Directory, Event, Join, Limits, Listed, Phase, Token,
 };
-use cirrus_core::ids::{CallId, ChannelId, ControllerEpoch, FanOut, JobId, MemberId, Millis, Stamp};
+use cirrus_core::ids::{
+    CallId, ChannelId, ControllerEpoch, FanOut, JobId, MachineId, MemberId, Millis, Stamp,
+};
 use cirrus_core::member::{Kind, Member};
 
 use super::{Golden, World, ids};
@@ -26,6 +28,9 @@ const STAMPS: u32 = 6;
 const ONE: JobId = JobId(1);
 const TWO: JobId = JobId(2);
 
+/// No daemon ever comes to this machine.
+const ALONE: Tenancy = Tenancy::Lambda(MachineId(0));
+
 /// What one who knows the token of a job has shown; each job's token is its number.
 fn shown(job: JobId) -> Credential {
     Credential { job, token: token(job) }
@@ -37,7 +42,8 @@ fn token(JobId(job): JobId) -> Token {
 
 fn join(credential: Credential, name: &str, kind: Kind) -> Event<Address> {
     let name = ChannelName(name.into());
-    Event::Join(Join { call: CallId(0), credential, name, kind, address: 0, role: Role::Both })
+    let call = CallId(0);
+    Event::Join(Join { call, credential, name, kind, address: 0, role: Role::Both, tenancy: ALONE })
 }
 
 /// A directory of its first life.
@@ -72,7 +78,7 @@ fn says(
 }
 
 fn hello() -> ToController<Address> {
-    ToController::Hello(Member::<Address, Piece>::new(0).registration())
+    ToController::Hello(Member::<Address, Piece>::new(0, Role::Both, ALONE).registration())
 }
 
 fn config(bugs: Bugs) -> Config {
@@ -94,7 +100,7 @@ fn again(
     (name, kind): (&str, Kind),
     member: MemberId,
 ) -> Event<Address> {
-    let registration = Member::<Address, Piece>::new(0).registration();
+    let registration = Member::<Address, Piece>::new(0, Role::Both, ALONE).registration();
     Event::Again(Again { credential, channel, name: ChannelName(name.into()), kind, member, registration })
 }
 

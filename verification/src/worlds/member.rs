@@ -3,9 +3,11 @@
 use cirrus_core::bug::Bugs;
 use cirrus_core::channel::{
     Assign, Census, Chunk, Contribution, Cut, Frame, Head, Origin, Parent, Piece as Part, Probe, Report,
-    Resume, Roster, RoundId, Share, Spoil, Submit, Sync, ToMember, Try, Unnamed,
+    Resume, Role, Roster, RoundId, Share, Spoil, Submit, Sync, Tenancy, ToMember, Try,
 };
-use cirrus_core::ids::{AssignmentVersion, LinkId, MemberId, Millis, Place, Round, Sequence, Term};
+use cirrus_core::ids::{
+    AssignmentVersion, LinkId, MachineId, MemberId, Millis, Place, Round, Sequence, Term,
+};
 use cirrus_core::member::{Config, Deadline, Event, Kind, Member, Phase, Timer};
 use cirrus_core::tree::Edge;
 
@@ -82,20 +84,14 @@ fn report(term: u32, best: u64) -> Report {
 fn assigns() -> [Assign<Address>; 3] {
     let assign = |serial, parent: Option<u32>, children: &[Edge], roster| Assign {
         version: AssignmentVersion(ids::stamp(serial)),
-        place: Place(u32::from(parent.is_some())),
+        place: Some(Place(u32::from(parent.is_some()))),
         parent: parent.map(|serial| Parent { edge: edge(PARENT, serial), address: 0, relay: false }),
         children: children.to_vec(),
         roster,
     };
     let both = Census::of(ME).plus(Census::of(CHILD));
-    let all = Cut { until: ids::stamp(6), census: both };
-    let roster = Roster {
-        term: Term(ids::stamp(12)),
-        all,
-        departed: Vec::new(),
-        unnamed: Unnamed::default(),
-        recount: None,
-    };
+    let all = Cut { until: ids::stamp(6), census: both, daemons: 0 };
+    let roster = Roster { term: Term(ids::stamp(12)), all, ..Roster::default() };
     [
         assign(5, Some(4), &[], None),
         assign(8, Some(4), &[edge(CHILD, 7)], None),
@@ -137,7 +133,7 @@ fn values() -> Vec<Event<Address, Piece>> {
     let term = Term(ids::stamp(12));
     for attempt in [0, 1] {
         let at = Try { round: Round(1), attempt, cut_off: attempt == 1 };
-        let whole = || Some(Share { census: Census::of(CHILD), late: Vec::new() });
+        let whole = || Some(Share { census: Census::of(CHILD), ..Share::default() });
         let nobody = Some(Share::default());
         let given = [Some(piece(1, 0)), Some(piece(1, 1))];
         // Two pieces in the first attempt, and one or none in the second.
@@ -196,7 +192,8 @@ pub(crate) fn pool(kind: Kind, witnesses: &'static [Witness<Fed<Machine>>], bugs
         member.broadcast.wanted > 1 || member.broadcast.sender.sequence.0 > 1 || member.broadcast.taken.0 > 1
     };
     let first = Vec::new();
-    Pool { part: tally::Part::Member, config, events, new: || Member::new(0), first, far, witnesses }
+    let new = || Member::new(0, Role::Both, Tenancy::Lambda(MachineId(0)));
+    Pool { part: tally::Part::Member, config, events, new, first, far, witnesses }
 }
 
 const WITNESSES: &[Witness<Fed<Machine>>] = &[

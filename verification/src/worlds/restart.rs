@@ -1,10 +1,11 @@
 //! A controller that was restarted, alone, fed anything: registrations that agree, or contradict each other.
 
 use cirrus_core::bug::Bugs;
-use cirrus_core::channel::{ProbeId, Registration, Role, Standing, ToController};
+use cirrus_core::channel::{ProbeId, Registration, Role, Standing, Tenancy, ToController};
 use cirrus_core::controller::{Channel, Config, Event, Timer};
 use cirrus_core::ids::{
-    AssignmentVersion, CallId, ControllerEpoch, FanOut, LinkId, MemberId, Millis, Place, Stamp, Term,
+    AssignmentVersion, CallId, ControllerEpoch, FanOut, LinkId, MachineId, MemberId, Millis, Place, Stamp,
+    Term,
 };
 use cirrus_core::tree::Edge;
 
@@ -20,6 +21,9 @@ const STAMPS: u32 = 6;
 const fn member(serial: u32, slot: u32) -> MemberId {
     MemberId { stamp: Stamp { epoch: ControllerEpoch(1), serial }, slot }
 }
+
+/// No daemon ever comes to this machine.
+const ALONE: Tenancy = Tenancy::Lambda(MachineId(0));
 
 const ROOT: MemberId = member(1, 0);
 const LEFT: MemberId = member(3, 1);
@@ -49,8 +53,9 @@ fn seat(
     Registration {
         address: 0,
         role: Role::Both,
+        tenancy: ALONE,
         version,
-        place: Place(place),
+        place: Some(Place(place)),
         parent,
         relay: false,
         children,
@@ -63,8 +68,11 @@ fn claims() -> Vec<(MemberId, Registration<Address>)> {
     let reigns = |standing| Standing { reigns: true, next: Some(ids::stamp(9)), ..standing };
     let children = [edge(LEFT, 4), edge(RIGHT, 7)];
     let up = |link| Some(edge(ROOT, link));
-    let never =
-        Registration { version: AssignmentVersion::default(), ..seat(0, 0, None, &[], Standing::default()) };
+    let never = Registration {
+        version: AssignmentVersion::default(),
+        place: None,
+        ..seat(0, 0, None, &[], Standing::default())
+    };
     vec![
         (ROOT, seat(8, 0, None, &children, reigns(standing(2)))),
         // It has been told of the last one in the place of the left one.
@@ -82,8 +90,10 @@ fn claims() -> Vec<(MemberId, Registration<Address>)> {
 }
 
 pub(crate) fn pool(bugs: Bugs) -> Pool<Channel<Address>> {
-    let mut events =
-        vec![Event::Join { call: CallId(0), address: 0, role: Role::Both }, Event::Reshape(FanOut(1))];
+    let mut events = vec![
+        Event::Join { call: CallId(0), address: 0, role: Role::Both, tenancy: ALONE },
+        Event::Reshape(FanOut(1)),
+    ];
     events.extend([Event::Timer(Timer::Recovery), Event::Restarted]);
     for (member, registration) in claims() {
         events.push(Event::From { member, message: ToController::Hello(registration) });
@@ -148,13 +158,81 @@ const WITNESSES: &[Witness<Fed<Channel<Address>>>] = &[
     },
 ];
 
+/// A daemon, another one of its machine, and lambdas that lodge, or have not heard that they do.
+fn machines(bugs: Bugs) -> Pool<Channel<Address>> {
+    const SHARED: MachineId = MachineId(1);
+    let lambda = |seat| Registration { tenancy: Tenancy::Lambda(SHARED), ..seat };
+    let daemon = |seat| Registration { tenancy: Tenancy::Daemon(SHARED), ..seat };
+    let lodges = |host, link| {
+        let lodging = Registration { place: None, ..seat(8, 0, Some(edge(host, link)), &[], standing(2)) };
+        lambda(lodging)
+    };
+    let below = [edge(LEFT, 10), edge(RIGHT, 11)];
+    let claims = vec![
+        (ROOT, seat(8, 0, None, &[edge(LAST, 4)], standing(2))),
+        // The daemon, with both of its lambdas; and one that was declared dead.
+        (LAST, daemon(seat(12, 1, Some(edge(ROOT, 4)), &below, standing(2)))),
+        (member(5, 4), daemon(seat(5, 1, Some(edge(ROOT, 4)), &[], standing(2)))),
+        (LEFT, lodges(LAST, 10)),
+        // It knows of its place only.
+        (LEFT, lambda(seat(5, 1, Some(edge(ROOT, 4)), &[], standing(2)))),
+        (RIGHT, lodges(LAST, 11)),
+        // It has lodged with the one before.
+        (RIGHT, lodges(member(5, 4), 7)),
+    ];
+    let mut events = vec![Event::Timer(Timer::Recovery)];
+    for (member, registration) in claims {
+        events.push(Event::From { member, message: ToController::Hello(registration) });
+    }
+    for tenancy in [Tenancy::Lambda(SHARED), Tenancy::Daemon(SHARED)] {
+        events.push(Event::Join { call: CallId(0), address: 0, role: Role::Both, tenancy });
+    }
+    for member in [LAST, LEFT] {
+        events.push(Event::Suspected(member));
+        events.push(Event::From { member, message: ToController::Leave });
+    }
+    let config = Config { members_max: 6, ..pool(bugs).config };
+    Pool { config, events, witnesses: MACHINES, ..pool(bugs) }
+}
+
+const MACHINES: &[Witness<Fed<Channel<Address>>>] = &[
+    Witness {
+        name: "two lodge with the daemon, over the links that they had",
+        seen: |fed| {
+            let lodgers = fed.machine.tree.lodgers(LAST).map(|edge| edge.link);
+            lodgers.eq([10, 11].map(|link| LinkId(ids::stamp(link))))
+        },
+    },
+    Witness {
+        name: "two daemons of one machine call",
+        seen: |fed| {
+            let claims = fed.machine.recovery.iter().flat_map(|it| it.claims.iter());
+            claims.filter(|(_, claim)| claim.registration.tenancy.is_daemon()).count() == 2
+        },
+    },
+    Witness {
+        name: "lambdas are found without their daemon",
+        seen: |fed| fed.machine.tree.place(LEFT).is_some() && fed.machine.tree.place(RIGHT).is_some(),
+    },
+];
+
 /// The worlds of this family.
 pub(super) fn worlds() -> Vec<World> {
-    vec![World {
-        name: "controller-restart",
-        about: "a controller that was restarted, fed anything",
-        golden: Golden { unique: 594_516, depth: 115 },
+    let machines = World {
+        name: "controller-restart-daemon",
+        about: "a controller that was restarted finds daemons",
+        golden: Golden { unique: 2_671, depth: 28 },
         deep: false,
-        make: |bugs| Box::new(pool(bugs)),
-    }]
+        make: |bugs| Box::new(machines(bugs)),
+    };
+    vec![
+        machines,
+        World {
+            name: "controller-restart",
+            about: "a controller that was restarted, fed anything",
+            golden: Golden { unique: 594_516, depth: 115 },
+            deep: false,
+            make: |bugs| Box::new(pool(bugs)),
+        },
+    ]
 }

@@ -1,97 +1,14 @@
 //! What can happen in a channel, in the order of a fair schedule.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use cirrus_core::channel::ToController;
-use cirrus_core::ids::{LinkId, MemberId};
+use cirrus_core::ids::{LinkId, MachineId, MemberId};
 use cirrus_core::member::{self, Phase};
 use cirrus_core::{controller, direct};
 
-use super::{Address, End, Mesh, Pair, Setup, Timer, Wire};
-
-/// What may go wrong, each with a budget; and choices that are no faults but need a bound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Fault {
-    /// A process dies.
-    Crash,
-    /// A link of the tree breaks.
-    Break,
-    /// A link of the tree breaks, and its ends cannot reach each other any more, except by relay.
-    Block,
-    /// A member's connection to the controller breaks.
-    BreakControl,
-    /// A sender's connection to the root breaks.
-    BreakDirect,
-    /// A member is declared dead that lives.
-    Suspect,
-    /// Somebody reports a neighbour that lives.
-    Impatient,
-    /// Somebody joins.
-    Join,
-    /// Somebody leaves.
-    Leave,
-    /// A member nears the end of its life.
-    Expire,
-    /// The fan-out changes.
-    Reshape,
-    /// A deadline passes before all have given what they will give.
-    Hurry,
-    /// The controller dies and is started again.
-    Restart,
-    /// A connection past the tree breaks.
-    BreakPipe,
-    /// A member is cut off from the controller, and declared dead at once.
-    Fence,
-    /// Something comes twice past the tree.
-    Repeat,
-    /// Something overtakes past the tree what was before it.
-    Overtake,
-}
-
-impl Fault {
-    /// All that strike in large channels: what follows a fence comes of other faults there, and no connection that keeps
-    /// what it promises repeats anything or lets it overtake.
-    pub const ALL: [Self; 14] = [
-        Self::Crash,
-        Self::Break,
-        Self::Block,
-        Self::BreakControl,
-        Self::BreakDirect,
-        Self::Suspect,
-        Self::Impatient,
-        Self::Join,
-        Self::Leave,
-        Self::Expire,
-        Self::Reshape,
-        Self::Hurry,
-        Self::Restart,
-        Self::BreakPipe,
-    ];
-
-    /// In words.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Crash => "crash",
-            Self::Break => "break of a link",
-            Self::Block => "way that is blocked",
-            Self::BreakControl => "break of member and controller",
-            Self::BreakDirect => "break of sender and root",
-            Self::Suspect => "wrong verdict",
-            Self::Impatient => "wrong report",
-            Self::Join => "join",
-            Self::Leave => "leave",
-            Self::Expire => "life that nears its end",
-            Self::Reshape => "change of fan-out",
-            Self::Hurry => "early deadline",
-            Self::Restart => "restart of the controller",
-            Self::BreakPipe => "break past the tree",
-            Self::Fence => "wrong verdict while cut off",
-            Self::Repeat => "repeat",
-            Self::Overtake => "overtaking",
-        }
-    }
-}
+use super::{Address, End, Fault, Mesh, Pair, Setup, Timer, Wire};
 
 /// Something that can happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -134,6 +51,8 @@ pub enum Action {
     Call(Address),
     /// A new process joins.
     Join,
+    /// A machine's daemon joins.
+    Daemon(MachineId),
     /// An application leaves.
     Leave(Address),
     /// The controller hears that a member nears the end of its life.
@@ -192,6 +111,7 @@ impl Action {
             Self::Expire(_) => Some(Fault::Expire),
             Self::Reshape => Some(Fault::Reshape),
             Self::Restart => Some(Fault::Restart),
+            Self::Daemon(_) => Some(Fault::Daemon),
             Self::Hear(_)
             | Self::Say(_)
             | Self::Connect(_)
@@ -351,7 +271,7 @@ impl Mesh {
 
     /// Whether an application has something to send and may.
     pub(crate) fn can_send(&self, setup: &Setup, address: Address) -> bool {
-        let Some(process) = self.live(address) else { return false };
+        let Some(process) = self.live(address).filter(|process| !process.is_daemon()) else { return false };
         if let Some(everybody) = &setup.everybody {
             let machine = &process.machine;
             let known = machine.broadcast.sync.as_ref().zip(machine.id);
@@ -368,9 +288,10 @@ impl Mesh {
 
     /// Whether some have given a value, as many as are enough by a deadline, and the others will not.
     pub(crate) fn has_late(&self, setup: &Setup) -> bool {
-        let given = self.staying().filter(|(_, process)| !process.machine.reduce.calls.is_empty()).count();
+        let all = || self.applications();
+        let given = all().filter(|(_, process)| !process.machine.reduce.calls.is_empty()).count();
         let enough = setup.member.deadline.is_some_and(|deadline| given >= deadline.quorum as usize);
-        given > 0 && enough && given < self.staying().count()
+        given > 0 && enough && given < all().count()
     }
 
     /// Whether a timer may fire without anybody's being wronged.
@@ -418,6 +339,14 @@ impl Mesh {
         let blocked = self.seats.get(&other).is_some_and(|to| self.is_blocked(address, *to));
         let member = self.live(address).and_then(|process| process.machine.id).filter(|_| blocked);
         member.is_some_and(|member| !self.controller.is_relayed(member, other))
+    }
+
+    /// Daemons of machines on which they are of use, since there are two lambdas.
+    fn daemons_that_may_come(&self, setup: &Setup) -> impl Iterator<Item = Action> {
+        let shared = |machine: &u64| setup.machines.iter().filter(|it| *it == machine).count() > 1;
+        let machines: BTreeSet<u64> = setup.machines.iter().copied().filter(shared).collect();
+        let machines = machines.into_iter().filter(|_| self.may(Fault::Daemon));
+        machines.map(|machine| Action::Daemon(MachineId(machine)))
     }
 
     /// Everything that can happen.
@@ -483,6 +412,7 @@ impl Mesh {
         }
         self.wrong_past_the_tree(&mut actions);
         actions.extend(self.may(Fault::Join).then_some(Action::Join));
+        actions.extend(self.daemons_that_may_come(setup));
         actions.extend(self.may(Fault::Reshape).then_some(Action::Reshape));
         actions.extend(self.may(Fault::Restart).then_some(Action::Restart));
         actions

@@ -14,6 +14,7 @@
 mod action;
 pub mod beside;
 mod connections;
+mod fault;
 pub mod rules;
 mod run;
 mod system;
@@ -21,17 +22,18 @@ mod system;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use cirrus_core::channel::{Frame, Head, Roll, Submit, ToController, ToMember};
+use cirrus_core::channel::{Frame, Head, Roll, Submit, Tenancy, ToController, ToMember};
 use cirrus_core::controller::{self, Channel};
 use cirrus_core::direct;
-use cirrus_core::ids::{ControllerEpoch, FanOut, LinkId, MemberId, Round, Sequence, Term};
+use cirrus_core::ids::{ControllerEpoch, FanOut, LinkId, MachineId, MemberId, Round, Sequence, Term};
 use cirrus_core::member::{self, Member, Outcome, Reduction};
 use cirrus_core::rule::RuleName;
 
 use crate::tally::{Broken, Tally};
 
-pub use action::{Action, Fault};
+pub use action::Action;
 pub use beside::{Beside, Pair, Pipe, Plan};
+pub use fault::Fault;
 pub use rules::{Check, RULES, Rule};
 pub use system::Zip;
 pub(crate) use system::short;
@@ -65,6 +67,10 @@ pub struct Setup {
     pub fan_out: FanOut,
     /// Processes that have joined before it begins.
     pub members: u32,
+    /// On which machine the first processes are; all others are alone on theirs.
+    pub machines: Vec<u64>,
+    /// Machines whose daemons have joined after them.
+    pub daemons: Vec<u64>,
     /// How many rounds an application can take, all in all.
     pub wanted: u32,
     /// Which processes send, and how many pieces each time.
@@ -252,6 +258,9 @@ impl Mesh {
         for _ in 0..setup.members {
             mesh.apply(setup, &Action::Join, watch);
         }
+        for machine in &setup.daemons {
+            mesh.apply(setup, &Action::Daemon(MachineId(*machine)), watch);
+        }
         mesh
     }
 
@@ -295,6 +304,27 @@ impl Mesh {
             },
         )
     }
+
+    /// Those of them that have an application.
+    pub fn applications(&self) -> impl Iterator<Item = (MemberId, &Arc<Process>)> {
+        self.staying().filter(|(_, process)| !process.is_daemon())
+    }
+
+    /// Whether a member is a daemon, or was.
+    #[must_use]
+    pub fn is_daemon(&self, member: MemberId) -> bool {
+        self.of(member).is_some_and(|process| process.is_daemon())
+    }
+}
+
+impl Setup {
+    /// On which machine a process is.
+    #[must_use]
+    pub fn machine(&self, address: Address) -> MachineId {
+        // Far from those that are named.
+        let alone = (1 << 32) + u64::from(address);
+        MachineId(self.machines.get(address as usize).copied().unwrap_or(alone))
+    }
 }
 
 impl Piece {
@@ -330,6 +360,15 @@ impl Process {
     #[must_use]
     pub fn next_round(&self) -> Round {
         Round((self.given().0 + 1).saturating_sub(self.machine.reduce.missed))
+    }
+
+    /// It has no application.
+    #[must_use]
+    pub fn is_daemon(&self) -> bool {
+        match self.machine.tenancy {
+            Tenancy::Daemon(_) => true,
+            Tenancy::Lambda(_) => false,
+        }
     }
 
     /// It lives, and its member's time is not over.

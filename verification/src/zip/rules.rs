@@ -61,6 +61,9 @@ pub const ENDS: Rule = rule("B3", "every broadcast ends", Check::Quiet(ends));
 pub const AGREED: Rule = rule("T5", "both ends of a link agree", Check::Quiet(agreed));
 /// Nobody holds on to one who is gone.
 pub const NO_GHOSTS: Rule = rule("T5", "nobody has a link to one who is gone", Check::Quiet(no_ghosts));
+/// The controller keeps no list of daemons that are gone.
+pub const DAEMONS_FORGOTTEN: Rule =
+    rule("T5", "a daemon that is gone is forgotten in the end", Check::Quiet(daemons_forgotten));
 /// One who is fenced knows it.
 pub const FENCED_KNOWS: Rule =
     rule("M2", "one who is fenced knows it in the end", Check::Quiet(fenced_knows));
@@ -84,6 +87,7 @@ pub const RULES: &[Rule] = &[
     ENDS,
     AGREED,
     NO_GHOSTS,
+    DAEMONS_FORGOTTEN,
     FENCED_KNOWS,
     PASSED,
     shuffle::EXACT,
@@ -161,7 +165,7 @@ fn all_have(_: &Setup, mesh: &Mesh) -> Verdict {
     };
     let mut verdict = Verdict::Idle;
     for (round, (head, _)) in &rounds {
-        for (member, process) in mesh.staying() {
+        for (member, process) in mesh.applications() {
             let has = process.delivered.iter().any(|(head, _)| head.id.round == *round);
             if member.stamp <= head.cut && !has {
                 return Verdict::Broken("a member that stays lacks a round that another one has");
@@ -195,8 +199,8 @@ fn answered(_: &Setup, mesh: &Mesh) -> Verdict {
 
 fn ends(setup: &Setup, mesh: &Mesh) -> Verdict {
     let mut verdict = Verdict::Idle;
-    if mesh.staying().all(|(_, process)| !process.machine.reduce.calls.is_empty())
-        && mesh.staying().count() > 0
+    if mesh.applications().all(|(_, process)| !process.machine.reduce.calls.is_empty())
+        && mesh.applications().count() > 0
     {
         return Verdict::Broken("all have given a value and there is no result");
     }
@@ -249,8 +253,16 @@ fn no_ghosts(_: &Setup, mesh: &Mesh) -> Verdict {
         return Verdict::Idle;
     }
     let both = mesh.wires.values().all(|wire| wire.child_end == End::Open && wire.parent_end == End::Open);
-    let edges = mesh.controller.tree.len().saturating_sub(1) as usize;
+    let edges = mesh.controller.tree.everybody().count().saturating_sub(1);
     Verdict::from_bool(both && mesh.wires.len() == edges, "a connection belongs to no link of the tree")
+}
+
+fn daemons_forgotten(_: &Setup, mesh: &Mesh) -> Verdict {
+    if !mesh.seats.keys().any(|it| mesh.is_daemon(*it) && !mesh.controller.tree.contains(*it)) {
+        return Verdict::Idle;
+    }
+    let forgotten = mesh.controller.departed_daemons.is_empty();
+    Verdict::from_bool(forgotten, "the root has been told that a daemon is gone, and is told again for ever")
 }
 
 fn fenced_knows(_: &Setup, mesh: &Mesh) -> Verdict {

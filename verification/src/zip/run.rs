@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use cirrus_core::channel::{Role, ToController, ToMember};
+use cirrus_core::channel::{Role, Tenancy, ToController, ToMember};
 use cirrus_core::controller::{self, Channel};
 use cirrus_core::ids::{CallId, ControllerEpoch, FanOut, LinkId, MemberId, Sequence};
 use cirrus_core::member::{self, Kind, Member};
@@ -169,7 +169,8 @@ impl Run<'_, '_> {
             }
             Action::Fire(timer) | Action::Hasten(timer) => self.fire(timer),
             Action::Send(address) => self.send(address),
-            Action::Join => self.join(),
+            Action::Join => self.join(None),
+            Action::Daemon(machine) => self.join(Some(Tenancy::Daemon(machine))),
             Action::Leave(address) if self.setup.beside.is_some() => self.for_beside(address, News::Leave),
             Action::Leave(address) => self.to(address, member::Event::Leave),
             Action::Fence(address) => self.fence(address),
@@ -269,11 +270,13 @@ impl Run<'_, '_> {
         );
     }
 
-    fn join(&mut self) {
+    /// Somebody wants to join: this, or an application.
+    fn join(&mut self, tenancy: Option<Tenancy>) {
         let address = Address::try_from(self.mesh.processes.len()).unwrap_or(Address::MAX);
         let role = self.setup.beside.as_ref().map_or(Role::Both, |plan| plan.role(address));
+        let tenancy = tenancy.unwrap_or(Tenancy::Lambda(self.setup.machine(address)));
         self.mesh.processes.push(Arc::new(Process {
-            machine: Arc::new(Member::with_role(address, role)),
+            machine: Arc::new(Member::new(address, role, tenancy)),
             alive: true,
             control: super::Control::default(),
             direct: None,
@@ -283,7 +286,7 @@ impl Run<'_, '_> {
             beside: self.setup.beside.as_ref().map(Plan::begin),
         }));
         let call = CallId(address.into());
-        self.todo.push_back(Inner::Controller(controller::Event::Join { call, address, role }));
+        self.todo.push_back(Inner::Controller(controller::Event::Join { call, address, role, tenancy }));
         self.take_plenty(address);
     }
 
@@ -350,7 +353,12 @@ impl Run<'_, '_> {
                     let address = Address::try_from(address).unwrap_or(Address::MAX);
                     Arc::make_mut(&mut self.mesh.seats).insert(member, address);
                 }
-                controller::Effect::Refuse { .. } => {}
+                controller::Effect::Refuse { call: CallId(address), .. } => {
+                    let address = Address::try_from(address).unwrap_or(Address::MAX);
+                    if let Some(process) = self.process(address) {
+                        process.alive = false; // It gives up.
+                    }
+                }
                 controller::Effect::Send { to, message } => self.send_word(to, message),
                 controller::Effect::SetTimer { timer, after } => self.set(Timer::Controller(timer), after),
                 controller::Effect::ClearTimer(timer) => {

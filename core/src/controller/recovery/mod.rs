@@ -12,7 +12,8 @@
 //!
 //! **Seats.** Of two that claim one place, the one that was assigned it later has it. Whose place is not contested and
 //! still exists keeps it, and a link that both its ends know stays; so those whose views agree are told nothing. The
-//! others fill the holes, or follow at the end.
+//! others fill the holes, or follow at the end. Whoever has a daemon lodges with it, whatever it says of a place; of two
+//! daemons of one machine the later one stays.
 //!
 //! **Who was declared dead** before the restart and lives is a member again, and finds out by itself that it may not be
 //! (see [`History`](crate::member::broadcast::History)). The controller cannot tell: what the members say of the
@@ -23,16 +24,16 @@
 
 pub mod rules;
 
-use alloc::collections::BTreeSet;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::fmt::Debug;
 use core::hash::Hash;
 
-use super::{Channel, Config, Effect, Event, Record, Refusal, Reign, Timer};
+use super::{Channel, Config, Effect, Event, Newcomer, Record, Refusal, Reign, Timer};
 use crate::bounded::{Map, Queue};
 use crate::bug::Bug;
-use crate::channel::{Census, Cut, Recount, Registration, Role, Standing, ToController, ToMember};
-use crate::ids::{AssignmentVersion, CallId, MemberId, Stamp, Term};
+use crate::channel::{Cut, Recount, Registration, Standing, Tenancy, ToController, ToMember};
+use crate::ids::{AssignmentVersion, CallId, MachineId, MemberId, Stamp, Term};
 use crate::machine::Effects;
 use crate::tree::Assignment;
 
@@ -42,7 +43,7 @@ pub struct Recovery<A> {
     /// Who has called, by slot.
     pub claims: Map<u32, Claim<A>>,
     /// Requests to join, in the order in which they came.
-    pub joins: Queue<(CallId, A, Role)>,
+    pub joins: Queue<(CallId, Newcomer<A>)>,
 }
 
 impl<A> Default for Recovery<A> {
@@ -80,11 +81,12 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
         out: &mut impl Effects<Effect<A>>,
     ) {
         match event {
-            Event::Join { call, address, role } if config.bugs.has(Bug::JoinNotHeld) => {
-                self.join(config, call, (address, role), out);
+            Event::Join { call, address, role, tenancy } if config.bugs.has(Bug::JoinNotHeld) => {
+                self.join(config, call, Newcomer { address, role, tenancy }, out);
             }
-            Event::Join { call, address, role } => {
-                if recovery.joins.push(config.members_max, (call, address, role)).is_err() {
+            Event::Join { call, address, role, tenancy } => {
+                let newcomer = Newcomer { address, role, tenancy };
+                if recovery.joins.push(config.members_max, (call, newcomer)).is_err() {
                     out.push(Effect::Refuse { call, reason: Refusal::Full });
                 }
             }
@@ -110,7 +112,11 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             | Event::Suspected(_) => {}
             // Answers to a controller that is dead, and what whoever knows of lifetimes says again.
             Event::From {
-                message: ToController::Answer(_) | ToController::Noted(_) | ToController::Counted(_),
+                message:
+                    ToController::Answer(_)
+                    | ToController::Noted(_)
+                    | ToController::Counted(_)
+                    | ToController::DaemonsNoted(_),
                 ..
             }
             | Event::Expiring(_)
@@ -164,41 +170,51 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
                 () => here.push(claim),
             }
         }
-        let seated = by_place(config, here);
-        self.seat(config, &claims, &seated, out);
+        let (here, daemons) = one_daemon_each(here, out);
+        let host = |claim: &Claim<A>| match claim.registration.tenancy {
+            Tenancy::Lambda(machine) if !config.bugs.has(Bug::LodgingsForgotten) => daemons.get(&machine),
+            Tenancy::Lambda(_) | Tenancy::Daemon(_) => None,
+        };
+        let lodgers = here.iter().filter_map(|claim| Some((claim.member, *host(claim)?))).collect();
+        let (lodging, seated): (Vec<_>, Vec<_>) = here.into_iter().partition(|it| host(it).is_some());
+        let seated = by_place(config, seated);
+        let found = Found { places: seated.len(), lodgers, all: [seated, lodging].concat() };
+        self.daemons = daemons;
+        self.seat(config, &claims, &found, out);
         let lost = config.bugs.has(Bug::RollCallLost);
-        for claim in seated.iter().filter(|claim| claim.calls_roll && !lost) {
+        for claim in found.all.iter().filter(|claim| claim.calls_roll && !lost) {
             self.call_roll(config, claim.member, out);
         }
-        while let Some((call, address, role)) = joins.pop() {
-            self.join(config, call, (address, role), out);
+        while let Some((call, newcomer)) = joins.pop() {
+            self.join(config, call, newcomer, out);
         }
     }
 
-    /// Takes these as the members, by place, and tells those who see it otherwise.
+    /// Takes these as the members, and tells those who see it otherwise.
     fn seat(
         &mut self,
         config: &Config,
         claims: &Map<u32, Claim<A>>,
-        seated: &[&Claim<A>],
+        found: &Found<'_, A>,
         out: &mut impl Effects<Effect<A>>,
     ) {
         let said = |member: MemberId| claims.get(&member.slot).map(|claim| &claim.registration);
-        let members: Vec<MemberId> = seated.iter().map(|claim| claim.member).collect();
-        let restored = self.tree.restore(&members, |below, above| {
+        let all = &found.all;
+        let members: Vec<MemberId> = all.iter().take(found.places).map(|claim| claim.member).collect();
+        let restored = self.tree.restore(&members, &found.lodgers, |below, above| {
             let up = said(below)?.parent.filter(|edge| edge.member == above)?;
             let both = said(above)?.children.iter().any(|edge| edge.member == below && edge.link == up.link);
             (both && !config.bugs.has(Bug::LinksForgotten)).then_some(up.link)
         });
-        let (Some(root), true) = (seated.first(), restored) else { return };
+        let (Some(root), true) = (all.first(), restored) else { return };
         let Some(version) = self.tree.stamp().map(AssignmentVersion) else { return };
         let standings = || claims.iter().map(|(_, claim)| claim.registration.standing);
         let counted = standings().map(|standing| standing.next.unwrap_or(standing.cut)).max();
-        let joined = members.iter().map(|member| member.stamp).max();
-        self.all = members_until(seated, counted.max(joined).unwrap_or_default());
+        let joined = all.iter().map(|claim| claim.member.stamp).max();
+        self.all = members_until(all, counted.max(joined).unwrap_or_default());
         let newest = standings().map(|standing| standing.term).max();
-        self.reign_on(root, version, newest.unwrap_or_default(), seated);
-        for claim in seated {
+        self.reign_on(root, version, newest.unwrap_or_default(), all);
+        for claim in all {
             let Claim { member, registration, .. } = claim;
             let slot = member.slot as usize;
             if self.records.len() <= slot {
@@ -208,14 +224,15 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             let told = !agrees || *member == root.member || config.bugs.has(Bug::AllToldAgain);
             if let Some(record) = self.records.get_mut(slot) {
                 let version = if told { version } else { registration.version };
-                let found = Record::new(*member, registration.address.clone(), registration.role);
-                *record = Some(Record { version, ..found });
+                let Registration { role, tenancy, .. } = *registration;
+                let newcomer = Newcomer { address: registration.address.clone(), role, tenancy };
+                *record = Some(Record { version, ..Record::new(*member, newcomer) });
             }
         }
         if !config.bugs.has(Bug::RelayForgotten) {
-            self.keep_relays(seated);
+            self.keep_relays(all);
         }
-        for claim in seated {
+        for claim in all {
             if self.record(claim.member).is_some_and(|record| record.version == version)
                 && let Some(assign) = self.assign(claim.member)
             {
@@ -228,7 +245,7 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
     fn keep_relays(&mut self, seated: &[&Claim<A>]) {
         for Claim { member, registration, .. } in seated {
             let Some(above) = registration.parent.filter(|_| registration.relay) else { continue };
-            if self.tree.parent(*member) == Some(above) {
+            if self.tree.uplink(*member) == Some(above) {
                 for (one, other) in [(*member, above.member), (above.member, *member)] {
                     if let Some(record) = self.record_mut(one) {
                         record.relays.push(other);
@@ -255,10 +272,39 @@ impl<A> Registration<A> {
     }
 }
 
+/// Who is there after the window.
+struct Found<'a, A> {
+    /// Those with a place, by place, and then the others.
+    all: Vec<&'a Claim<A>>,
+    /// How many have a place.
+    places: usize,
+    /// The others, and with whom they lodge.
+    lodgers: Vec<(MemberId, MemberId)>,
+}
+
+/// Of two daemons of one machine the later one is there: the other was declared dead before.
+fn one_daemon_each<'a, A>(
+    here: Vec<&'a Claim<A>>,
+    out: &mut impl Effects<Effect<A>>,
+) -> (Vec<&'a Claim<A>>, BTreeMap<MachineId, MemberId>) {
+    let mut daemons: BTreeMap<MachineId, MemberId> = BTreeMap::new();
+    for claim in here.iter().filter(|claim| claim.registration.tenancy.is_daemon()) {
+        let newest = daemons.entry(claim.registration.tenancy.machine()).or_insert(claim.member);
+        *newest = claim.member.max(*newest);
+    }
+    let (stay, go): (Vec<_>, Vec<_>) = here.into_iter().partition(|claim| match claim.registration.tenancy {
+        Tenancy::Daemon(machine) => daemons.get(&machine) == Some(&claim.member),
+        Tenancy::Lambda(_) => true,
+    });
+    go.iter().for_each(|claim| out.push(Effect::Send { to: claim.member, message: ToMember::Fenced }));
+    (stay, daemons)
+}
+
 /// Those of these whose stamp is not above this one.
 fn members_until<A>(seated: &[&Claim<A>], until: Stamp) -> Cut {
-    let counted = seated.iter().map(|claim| claim.member).filter(|member| member.stamp <= until);
-    Cut { until, census: counted.map(Census::of).fold(Census::default(), Census::plus) }
+    let counted = seated.iter().filter(|claim| claim.member.stamp <= until);
+    let none = Cut { until, ..Cut::default() };
+    counted.fold(none, |cut, claim| cut.plus(claim.member, claim.registration.tenancy))
 }
 
 /// Who gets which place: first whoever was assigned it last, then the others, as they sat.
@@ -269,7 +315,7 @@ fn by_place<'a, A>(config: &Config, here: Vec<&'a Claim<A>>) -> Vec<&'a Claim<A>
     for claim in here {
         let Registration { place, version, .. } = &claim.registration;
         let assigned = *version != AssignmentVersion::default() && !config.bugs.has(Bug::SeatsForgotten);
-        match places.get_mut(place.0 as usize).filter(|_| assigned) {
+        match place.filter(|_| assigned).and_then(|place| places.get_mut(place.0 as usize)) {
             Some(seat) if seat.is_none_or(|other| other.registration.version < *version) => {
                 others.extend(seat.replace(claim));
             }
@@ -278,7 +324,7 @@ fn by_place<'a, A>(config: &Config, here: Vec<&'a Claim<A>>) -> Vec<&'a Claim<A>
     }
     others.sort_unstable_by_key(|claim| {
         let Registration { place, version, .. } = &claim.registration;
-        (*version == AssignmentVersion::default(), *place, claim.member)
+        (*version == AssignmentVersion::default(), place.is_none(), *place, claim.member)
     });
     let mut others = others.into_iter();
     places.into_iter().filter_map(|seat| seat.or_else(|| others.next())).collect()

@@ -40,16 +40,19 @@ pub(in super::super) fn joins_wait<A: Clone + Debug + Eq + Hash>(step: &Step<'_,
 
 pub(in super::super) fn seats_kept<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
     let Some((claims, after)) = ended(step) else { return Verdict::Idle };
-    let here: Vec<&Claim<A>> = claims.into_iter().filter(|it| after.tree.contains(it.member)).collect();
+    // Whoever has a daemon has no place, whatever it had.
+    let seated = |claim: &&Claim<A>| after.tree.place(claim.member).is_some();
+    let here: Vec<&Claim<A>> = claims.into_iter().filter(seated).collect();
     let mut verdict = Verdict::Idle;
     for claim in &here {
         let (place, version) = (claim.registration.place, claim.registration.version);
         let rival = |other: &&&Claim<A>| other.registration.place == place && other.member != claim.member;
         let contested = here.iter().filter(rival).any(|other| other.registration.version >= version);
-        if version == AssignmentVersion::default() || contested || place.0 as usize >= here.len() {
+        let exists = place.is_some_and(|place| (place.0 as usize) < here.len());
+        if version == AssignmentVersion::default() || contested || !exists {
             continue;
         }
-        if after.tree.place(claim.member) != Some(place) {
+        if after.tree.place(claim.member) != place {
             return Verdict::Broken("a member was moved from a place that nobody else claims");
         }
         verdict = Verdict::Holds;
@@ -62,7 +65,7 @@ pub(in super::super) fn links_kept<A: Clone + Debug + Eq + Hash>(step: &Step<'_,
     let of = |member: MemberId| claims.iter().find(|claim| claim.member == member);
     let mut verdict = Verdict::Idle;
     for claim in &claims {
-        let Some(edge) = after.tree.parent(claim.member) else { continue };
+        let Some(edge) = after.tree.uplink(claim.member) else { continue };
         let Some(known) = claim.registration.parent.filter(|up| up.member == edge.member) else { continue };
         let lists = |above: &&Claim<A>| {
             let mut children = above.registration.children.iter();

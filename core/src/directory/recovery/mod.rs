@@ -152,8 +152,9 @@ impl<A: Clone + Debug + Eq + Hash> Directory<A> {
         if let Some((rival, Listed { mut channel, .. })) = displaced {
             let told = !config.bugs().has(Bug::DisplacedUntold);
             ended(&channel, told).for_each(|effect| Tagged { channel: rival, out }.push(effect));
-            while let Some((call, address, role)) = channel.recovery.as_mut().and_then(|it| it.joins.pop()) {
-                self.route(config, id, controller::Event::Join { call, address, role }, out);
+            while let Some((call, newcomer)) = channel.recovery.as_mut().and_then(|it| it.joins.pop()) {
+                let controller::Newcomer { address, role, tenancy } = newcomer;
+                self.route(config, id, controller::Event::Join { call, address, role, tenancy }, out);
             }
         }
         self.let_in(config, waiting, out); // Those for this channel wait in it; the others go on waiting.

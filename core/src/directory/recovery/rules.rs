@@ -181,7 +181,7 @@ pub(in super::super) fn gone_told<A: Clone + Debug + Eq + Hash>(step: &Step<'_, 
         return Verdict::Idle;
     };
     let claims = listed.channel.recovery.iter().flat_map(|recovery| recovery.claims.iter());
-    let mut members = claims.map(|(_, claim)| claim.member).chain(listed.channel.tree.members());
+    let mut members = claims.map(|(_, claim)| claim.member).chain(listed.channel.tree.everybody());
     let all = members.all(|member| is_told(step.effects, rival, member));
     Verdict::from_bool(all, "who is in the earlier life of a name is not told that it has ended")
 }

@@ -33,7 +33,8 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
                 return; // One before it is not whole.
             }
             let head = held.head.clone();
-            if env.me.stamp <= held.head.cut || env.config.bugs.has(Bug::OutsiderDelivers) {
+            let insider = env.me.stamp <= held.head.cut || env.config.bugs.has(Bug::OutsiderDelivers);
+            if insider && (!env.daemon || env.config.bugs.has(Bug::DaemonDelivers)) {
                 if held.end == Some(Ending::Void) {
                     out.push(Effect::Deliver { head, pieces: None });
                 } else if self.wanted > 0 {

@@ -9,7 +9,7 @@ use super::{Broadcast, Ending, Env, Held, after, count};
 use crate::bounded::{Map, Queue};
 use crate::bug::Bug;
 use crate::channel::{
-    Census, Cut, Head, Origin, Recount, Report, Roster, RoundId, Seal, Submit, Sync, ToController, Try,
+    Cut, Head, Origin, Recount, Report, Roster, RoundId, Seal, Submit, Sync, ToController, Try,
 };
 use crate::ids::{AssignmentVersion, MemberId, Round, Sequence, Term};
 use crate::machine::Effects;
@@ -80,6 +80,10 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         roster: Roster,
         out: &mut impl Effects<Effect<A, P>>,
     ) {
+        if !roster.departed_daemons.is_empty() {
+            // From here on they are not counted; who does not reign counts nobody.
+            out.push(Effect::ToController(ToController::DaemonsNoted(version)));
+        }
         if roster.term > self.term() {
             return self.begin_reign(env, version, &roster, out);
         }
@@ -91,11 +95,13 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
             self.call_senders(env, out);
         }
         let Some(reign) = &mut self.reign else { return };
-        let fresh = roster.departed.iter().filter(|(since, _)| *since > reign.version);
-        let fresh: Vec<MemberId> = fresh.map(|(_, member)| *member).collect();
-        for member in &fresh {
+        let lambdas = roster.departed.iter().map(|departed| (departed, false));
+        let departed = lambdas.chain(roster.departed_daemons.iter().map(|departed| (departed, true)));
+        let fresh = departed.filter(|((since, _), _)| *since > reign.version);
+        let fresh: Vec<(MemberId, bool)> = fresh.map(|((_, member), daemon)| (*member, daemon)).collect();
+        for (member, daemon) in &fresh {
             if member.stamp <= reign.cut.until {
-                reign.cut.census = reign.cut.census.minus(Census::of(*member));
+                reign.cut = reign.cut.minus(*member, *daemon);
             }
             if reign.barred.len() >= env.config.senders_max {
                 reign.barred.pop();
@@ -117,7 +123,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         } else if let Some(recount) = &roster.recount {
             out.push(Effect::ToController(ToController::Noted(recount.version)));
         }
-        for member in fresh {
+        for (member, _) in fresh {
             self.bar(env, member, out);
         }
     }

@@ -9,7 +9,8 @@
 //! that these rounds go on (`carried`), and calls void what was begun behind them. So nothing that was delivered to
 //! one who stays is lost, and no member has to be asked twice.
 //!
-//! Who is *in* a round is a matter of its cut: a member whose stamp is above that relays the round and delivers nothing.
+//! Who is *in* a round is a matter of its cut: a member whose stamp is above that relays the round and delivers nothing. Nor
+//! does a daemon ever: it is counted, so that it has what its lambdas may lack.
 
 mod delivering;
 mod governing;
@@ -37,6 +38,8 @@ pub use sending::{Sender, Sending};
 pub(super) struct Env<'a, A> {
     pub(super) config: &'a Config,
     pub(super) me: MemberId,
+    /// The member has no application, and is there for others.
+    pub(super) daemon: bool,
     pub(super) address: &'a A,
     pub(super) links: &'a Links<A>,
     /// The member is leaving: it begins nothing for others.

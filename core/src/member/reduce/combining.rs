@@ -23,7 +23,9 @@ enum Inputs<P> {
 }
 
 impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
-    /// What goes into the next piece, in the order of a pre-order walk (R3).
+    /// What goes into the next piece, in the order of a pre-order walk (R3): the member's own value, which a daemon has
+    /// not, then what is below in the order of the assignment, which is a daemon's lambdas by slot before its children by
+    /// place.
     fn inputs<A: Clone + Debug + Eq + Hash>(
         &self,
         env: &Env<'_, A>,
@@ -33,18 +35,14 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
         let mut inputs = Vec::new();
         let mut ends = Vec::new();
         let mut share = Share::default();
-        let counted = env.me.stamp <= broadcast.cut();
-        if counted && !self.lends(env.config.bugs) {
-            share.late.push(env.me);
-        } else if counted {
-            let Some(own) = self.calls.first() else { return Inputs::Lacking };
-            // Fewer pieces than the others have: it has ended before this one.
-            inputs.extend(own.get(index).cloned());
-            ends.push(own.len().checked_sub(1) == Some(index));
-            share.census = Census::of(env.me);
+        if !self.give_own(env, broadcast, (&mut inputs, &mut ends), &mut share) {
+            return Inputs::Lacking;
         }
         let mut children: Vec<_> = env.links.children.iter().collect();
         children.sort_unstable_by_key(|(_, child)| child.nth);
+        if env.daemon && env.config.bugs.has(Bug::LodgersLast) {
+            children.reverse();
+        }
         for (link, _) in children {
             let mixed = env.config.bugs.has(Bug::AttemptsMixed);
             let below: Option<&Below<P>> = self.below.get(link).filter(|below| below.at == self.at || mixed);
@@ -56,6 +54,7 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
             };
             if let Some(whole) = &below.whole {
                 share.census = share.census.plus(whole.census);
+                share.daemons = share.daemons.plus(whole.daemons);
                 share.late.extend_from_slice(&whole.late);
                 if whole.census == Census::default() && below.pieces.is_empty() {
                     continue;
@@ -66,6 +65,9 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
                 return Inputs::Lacking;
             }
             inputs.extend(piece.cloned());
+            if env.daemon && env.config.bugs.has(Bug::LodgersSummedTwice) {
+                inputs.extend(piece.cloned());
+            }
             ends.push(below.whole.is_some() && below.pieces.len().checked_sub(1) == Some(index));
         }
         if env.config.bugs.has(Bug::OwnValueLast) {
@@ -85,6 +87,34 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
             return Inputs::Mismatch;
         }
         Inputs::Ready(inputs, last.then_some(share))
+    }
+
+    /// What the member itself gives: its own value, or its name if it is late, or as a daemon nothing. False as long as
+    /// its value is waited for.
+    fn give_own<A: Clone + Debug + Eq + Hash>(
+        &self,
+        env: &Env<'_, A>,
+        broadcast: &Broadcast<A, P>,
+        (inputs, ends): (&mut Vec<P>, &mut Vec<bool>),
+        share: &mut Share,
+    ) -> bool {
+        let (bugs, index) = (env.config.bugs, self.sent as usize);
+        if env.me.stamp > broadcast.cut() {
+            return true;
+        }
+        if env.daemon && !(bugs.has(Bug::DaemonLate) && self.at.cut_off) {
+            let counts = bugs.has(Bug::DaemonCounted);
+            *if counts { &mut share.census } else { &mut share.daemons } = Census::of(env.me);
+        } else if !self.lends(bugs) {
+            share.late.push(env.me);
+        } else {
+            let Some(own) = self.calls.first() else { return false };
+            // Fewer pieces than the others have: it has ended before this one.
+            inputs.extend(own.get(index).cloned());
+            ends.push(own.len().checked_sub(1) == Some(index));
+            share.census = Census::of(env.me);
+        }
+        true
     }
 
     /// Combines the next piece, if all of it is here, and sends it up. Whether that shows that there will be no result.
@@ -200,7 +230,7 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
     ) {
         self.clear_deadline(out);
         let Some(reign) = &broadcast.reign else { return };
-        let Share { census, late } = self.whole.clone().unwrap_or_default();
+        let Share { census, late, .. } = self.whole.clone().unwrap_or_default();
         let mut missing = self.departures.missing(env);
         let strict = env.config.strict && !env.config.bugs.has(Bug::StrictSealed);
         let incomplete = (strict && missing.lacks_departed()).then_some(Failure::Incomplete);

@@ -104,10 +104,13 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
 
     /// Whether what the root has is a result: it holds enough values, and all others who are counted are named.
     pub(super) fn is_result<A>(&self, env: &Env<'_, A>, broadcast: &Broadcast<A, P>) -> bool {
-        let (Some(Share { census, late }), Some(reign)) = (&self.whole, &broadcast.reign) else {
+        let (Some(Share { census, daemons, late }), Some(reign)) = (&self.whole, &broadcast.reign) else {
             return false;
         };
-        let all = late.iter().copied().map(Census::of).fold(*census, Census::plus);
+        if census.count == 0 {
+            return false; // There are only daemons: a round begins when there is a value.
+        }
+        let all = late.iter().copied().map(Census::of).fold(census.plus(*daemons), Census::plus);
         let quorum = env.config.deadline.map_or(0, |deadline| deadline.quorum.max(1));
         let enough = late.is_empty() || census.count >= quorum || env.config.bugs.has(Bug::QuorumIgnored);
         all == reign.cut.census && enough || env.config.bugs.has(Bug::SealedWithoutSome)

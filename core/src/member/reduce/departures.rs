@@ -59,8 +59,8 @@ impl Departures {
         {
             // Some whose departure was told are back, if the controller has forgotten that, and others are not found
             // again: how many are gone can still be said, but not who.
-            let before = reign.cut.census.count.saturating_add(self.unnamed.len());
-            self.more = self.more.plus(before.saturating_sub(left.census.count), recount.version);
+            let before = reign.cut.lambdas().saturating_add(self.unnamed.len());
+            self.more = self.more.plus(before.saturating_sub(left.lambdas()), recount.version);
             self.unnamed.clear();
         }
         let fresh = roster.departed.iter().filter(|(since, who)| *since > known && who.stamp <= counted);

@@ -334,8 +334,8 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
             if let Some(seal) = seal {
                 self.departures.name(seal.until, env.config.bugs);
             }
-            if env.me.stamp > held.head.cut {
-                continue; // A round that it is not in has no value of its own.
+            if env.me.stamp > held.head.cut || env.daemon {
+                continue; // A round that it is not in has no value of its own; nor has a daemon in any.
             }
             if self.calls.pop().is_none() {
                 if env.config.bugs.has(Bug::LateCallKept) {

@@ -6,14 +6,14 @@ use bytes::{Bytes, BytesMut};
 use cirrus_core::channel::{
     Assign, Census, Chunk, Contribution, Cut, Failure, Frame, Head, Missing, Origin, Parent, Piece, Present,
     Probe, ProbeId, Recount, Registration, Report, Resume, Role, Roll, Roster, RoundId, Seal, Share, Spoil,
-    Standing, Submit, Sync, ToController, ToMember, Try, Unnamed,
+    Standing, Submit, Sync, Tenancy, ToController, ToMember, Try, Unnamed,
 };
 use cirrus_core::controller;
 use cirrus_core::direct::Have;
 use cirrus_core::directory::{ChannelName, Refusal};
 use cirrus_core::ids::{
-    AssignmentVersion, CallId, ControllerEpoch, JobId, LinkId, MemberId, Millis, Place, Position, Round,
-    Sequence, Stamp, Term,
+    AssignmentVersion, CallId, ControllerEpoch, JobId, LinkId, MachineId, MemberId, Millis, Place, Position,
+    Round, Sequence, Stamp, Term,
 };
 use cirrus_core::member::Kind;
 use cirrus_core::messages::Part;
@@ -57,8 +57,8 @@ const TERM: Term = Term(stamp(4, 33));
 const OLD: Term = Term(stamp(3, 18));
 const CENSUS: Census = Census { count: 2, weight: 0x1122_3344_5566_7788 };
 const LARGER: Census = Census { count: 3, weight: 0xFFEE_DDCC_BBAA_9988 };
-const CUT: Cut = Cut { until: stamp(4, 22), census: CENSUS };
-const LATER: Cut = Cut { until: stamp(4, 23), census: LARGER };
+const CUT: Cut = Cut { until: stamp(4, 22), census: CENSUS, daemons: 1 };
+const LATER: Cut = Cut { until: stamp(4, 23), census: LARGER, daemons: 2 };
 const JOB: JobId = JobId(0x0102_0304_0506_0708);
 
 fn address() -> Address {
@@ -96,8 +96,9 @@ fn leaf() -> Registration<Address> {
     Registration {
         address: other_address(),
         role: Role::Receiver,
+        tenancy: Tenancy::Lambda(MachineId(7)),
         version: VERSION,
-        place: Place(6),
+        place: None,
         parent: Some(Edge { member: OTHER, link: LINK }),
         relay: true,
         children: Vec::new(),
@@ -111,8 +112,9 @@ fn to_controller() -> Vec<(&'static str, ToController<Address>)> {
     let root = Registration {
         address: address(),
         role: Role::Both,
+        tenancy: Tenancy::Daemon(MachineId(0x0102_0304_0506_0708)),
         version: VERSION,
-        place: Place(0),
+        place: Some(Place(0)),
         parent: None,
         relay: false,
         children: edges(),
@@ -129,15 +131,16 @@ fn to_controller() -> Vec<(&'static str, ToController<Address>)> {
         ("leave", ToController::Leave),
         ("noted", ToController::Noted(VERSION)),
         ("counted", ToController::Counted(VERSION)),
+        ("daemons noted", ToController::DaemonsNoted(VERSION)),
         ("call roll", ToController::CallRoll),
         ("missing", ToController::Missing(OTHER)),
     ]
 }
 
 fn requests() -> Vec<(&'static str, ControllerRequest)> {
-    let join = |call, channel, kind, address, role| {
+    let join = |call, channel, kind, (address, role, tenancy)| {
         let call = CallId(call);
-        ControllerRequest::Join(Join { call, name: name(channel), kind, address, role })
+        ControllerRequest::Join(Join { call, name: name(channel), kind, address, role, tenancy })
     };
     let again = ControllerRequest::Again(Again {
         channel: CHANNEL,
@@ -147,9 +150,13 @@ fn requests() -> Vec<(&'static str, ControllerRequest)> {
         registration: leaf(),
     });
     let from = |message| ControllerRequest::From { channel: CHANNEL, member: ME, message };
+    let (lambda, daemon) = (Tenancy::Lambda(MachineId(7)), Tenancy::Daemon(MachineId(8)));
     let mut all = vec![
-        ("join, broadcast, both", join(77, "gradients", Kind::Broadcast, address(), Role::Both)),
-        ("join, reduce, sender, nowhere", join(78, "é", Kind::Reduce, Address::default(), Role::Sender)),
+        ("join, broadcast, both", join(77, "gradients", Kind::Broadcast, (address(), Role::Both, lambda))),
+        (
+            "join, reduce, sender, nowhere",
+            join(78, "é", Kind::Reduce, (Address::default(), Role::Sender, daemon)),
+        ),
         ("again", again),
         ("alive", ControllerRequest::Alive),
         ("expiring", ControllerRequest::Expiring { channel: CHANNEL, member: ME }),
@@ -172,22 +179,27 @@ fn to_member() -> Vec<(&'static str, ToMember<Address>)> {
         (AssignmentVersion(stamp(4, 35)), member(3, 19, 2)),
         (AssignmentVersion(stamp(4, 36)), member(3, 20, 3)),
     ];
-    let recount = Some(Box::new(Recount { version: AssignmentVersion(stamp(4, 37)), cuts: [CUT, LATER] }));
+    let daemons = vec![(AssignmentVersion(stamp(4, 38)), member(3, 17, 4))];
+    let recount = Recount { version: AssignmentVersion(stamp(4, 37)), cuts: [CUT, LATER] };
+    let recount = Some(Box::new(recount));
     let assign = |place, parent, children, roster| {
-        ToMember::Assign(Assign { version: VERSION, place: Place(place), parent, children, roster })
+        ToMember::Assign(Assign { version: VERSION, place: Some(Place(place)), parent, children, roster })
     };
     let parent = Parent { edge: Edge { member: OTHER, link: LINK }, address: address(), relay: true };
     let below = vec![Edge { member: THIRD, link: OTHER_LINK }];
-    let roster = |all, departed: Vec<_>, recount| {
+    let roster = |all, departed: Vec<_>, departed_daemons, recount| {
         let count = u32::try_from(departed.len()).unwrap();
         let unnamed = Unnamed { count, until: AssignmentVersion(stamp(4, count)) };
-        Some(Roster { term: TERM, all, departed, unnamed, recount })
+        Some(Roster { term: TERM, all, departed, unnamed, departed_daemons, recount })
     };
     let probe = Probe { id: ProbeId(stamp(4, 34)), about: Some(LINK) };
     vec![
         ("welcome", ToMember::Welcome(ME)),
-        ("assign, root", assign(0, None, edges(), roster(LATER, departed, recount))),
-        ("assign, root, nothing to note", assign(0, None, Vec::new(), roster(CUT, Vec::new(), None))),
+        ("assign, root", assign(0, None, edges(), roster(LATER, departed, daemons, recount))),
+        (
+            "assign, root, nothing to note",
+            assign(0, None, Vec::new(), roster(CUT, Vec::new(), Vec::new(), None)),
+        ),
         ("assign, inner", assign(6, Some(parent), below, None)),
         ("probe", ToMember::Probe(probe)),
         ("fenced", ToMember::Fenced),
@@ -209,6 +221,7 @@ fn replies() -> Vec<(&'static str, ControllerReply)> {
         ("refused: no room", Refusal::NoRoom),
         ("refused: job open", Refusal::JobOpen),
         ("refused: recovering", Refusal::Recovering),
+        ("refused: second daemon", Refusal::Channel(controller::Refusal::SecondDaemon)),
         ("refused: full", Refusal::Channel(controller::Refusal::Full)),
         ("refused: ids exhausted", Refusal::Channel(controller::Refusal::IdsExhausted)),
     ];
@@ -254,7 +267,7 @@ fn contributions() -> Vec<(&'static str, Contribution<Bytes>)> {
         let payload = payload.map(|text| Bytes::from_static(text.as_bytes()));
         Contribution { term: TERM, at, index: 7, payload, whole }
     };
-    let share = Share { census: LARGER, late: vec![OTHER] };
+    let share = Share { census: LARGER, daemons: Census { count: 1, weight: 5 }, late: vec![OTHER] };
     vec![
         ("contribution, more", contribution(2, false, Some("values"), None)),
         ("contribution, last", contribution(2, true, Some("values"), Some(share))),

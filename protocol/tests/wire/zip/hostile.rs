@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use super::golden::messages;
 use super::{Message, sample};
 
-const KINDS: [u16; 44] = [
+const KINDS: [u16; 45] = [
     handshake::kind::OPEN,
     handshake::kind::CHALLENGE,
     handshake::kind::PROOF,
@@ -35,6 +35,7 @@ const KINDS: [u16; 44] = [
     kind::CALL_ROLL,
     kind::MISSING,
     kind::COUNTED,
+    kind::DAEMONS_NOTED,
     kind::LEASE,
     kind::ACCEPTED,
     kind::REFUSED,
@@ -171,7 +172,7 @@ fn every_count_of_a_list_is_held_against_the_limit_and_the_body() {
     let lists = [
         ("hello, root", 1),
         ("hello, leaf", 1),
-        ("assign, root", 2),
+        ("assign, root", 3),
         ("assign, inner", 1),
         ("roll", 1),
         ("report", 1),
@@ -201,7 +202,7 @@ fn every_count_of_a_list_is_held_against_the_limit_and_the_body() {
 
 #[test]
 fn a_roll_takes_no_more_memory_than_its_bytes_can_fill() {
-    let cut = [0; 20];
+    let cut = [0; 24];
     let roll = |count: u32, rest: &[u8]| {
         decode_roll([&cut[..], &count.to_le_bytes(), rest].concat().into()).unwrap_err()
     };
@@ -215,7 +216,8 @@ fn a_roll_takes_no_more_memory_than_its_bytes_can_fill() {
 
 fn joining(name: &str, address: &str) -> Frame {
     let text = |text: &str| [&(text.len() as u32).to_le_bytes(), text.as_bytes()].concat();
-    let body = [text(name), vec![0], text(address), vec![0]].concat();
+    let (role, tenancy) = (vec![0], vec![0; 9]);
+    let body = [text(name), vec![0], text(address), role, tenancy].concat();
     Frame { kind: kind::JOIN, call: 1, body: Bytes::from(body).into(), ..Frame::default() }
 }
 

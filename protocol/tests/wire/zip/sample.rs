@@ -4,14 +4,14 @@ use bytes::Bytes;
 use cirrus_core::channel::{
     Assign, Census, Chunk, Contribution, Cut, Failure, Frame, Head, Missing, Origin, Parent, Piece, Present,
     Probe, ProbeId, Recount, Registration, Report, Resume, Role, Roll, Roster, RoundId, Seal, Share, Spoil,
-    Standing, Submit, Sync, ToController, ToMember, Try, Unnamed,
+    Standing, Submit, Sync, Tenancy, ToController, ToMember, Try, Unnamed,
 };
 use cirrus_core::controller;
 use cirrus_core::direct::Have;
 use cirrus_core::directory::{ChannelName, Refusal};
 use cirrus_core::ids::{
-    AssignmentVersion, CallId, ControllerEpoch, JobId, LinkId, MemberId, Millis, Place, Position, Round,
-    Sequence, Stamp, Term,
+    AssignmentVersion, CallId, ControllerEpoch, JobId, LinkId, MachineId, MemberId, Millis, Place, Position,
+    Round, Sequence, Stamp, Term,
 };
 use cirrus_core::member::Kind;
 use cirrus_core::messages::Part;
@@ -68,7 +68,7 @@ fn census() -> impl Strategy<Value = Census> {
 }
 
 fn cut() -> impl Strategy<Value = Cut> {
-    (stamp(), census()).prop_map(|(until, census)| Cut { until, census })
+    (stamp(), census(), any::<u32>()).prop_map(|(until, census, daemons)| Cut { until, census, daemons })
 }
 
 fn address() -> impl Strategy<Value = Address> {
@@ -88,6 +88,13 @@ fn role() -> impl Strategy<Value = Role> {
     select(vec![Role::Sender, Role::Receiver, Role::Both])
 }
 
+fn tenancy() -> impl Strategy<Value = Tenancy> {
+    any::<(bool, u64)>().prop_map(|(daemon, machine)| match daemon {
+        true => Tenancy::Daemon(MachineId(machine)),
+        false => Tenancy::Lambda(MachineId(machine)),
+    })
+}
+
 fn refusal() -> impl Strategy<Value = Refusal> {
     select(vec![
         Refusal::UnknownJob,
@@ -99,6 +106,7 @@ fn refusal() -> impl Strategy<Value = Refusal> {
         Refusal::NoRoom,
         Refusal::JobOpen,
         Refusal::Recovering,
+        Refusal::Channel(controller::Refusal::SecondDaemon),
         Refusal::Channel(controller::Refusal::Full),
         Refusal::Channel(controller::Refusal::IdsExhausted),
     ])
@@ -119,17 +127,21 @@ fn standing() -> impl Strategy<Value = Standing> {
 
 fn registration() -> impl Strategy<Value = Registration<Address>> {
     let flags = any::<(bool, bool)>();
-    (address(), role(), version(), any::<u32>(), of(edge()), vec(edge(), 0..4), flags, standing()).prop_map(
-        |(address, role, version, place, parent, children, (relay, leaving), standing)| Registration {
-            address,
-            role,
-            version,
-            place: Place(place),
-            parent,
-            relay,
-            children,
-            leaving,
-            standing,
+    let seat = (version(), of(any::<u32>()));
+    (address(), role(), tenancy(), seat, of(edge()), vec(edge(), 0..4), flags, standing()).prop_map(
+        |(address, role, tenancy, (version, place), parent, children, (relay, leaving), standing)| {
+            Registration {
+                address,
+                role,
+                tenancy,
+                version,
+                place: place.map(Place),
+                parent,
+                relay,
+                children,
+                leaving,
+                standing,
+            }
         },
     )
 }
@@ -142,6 +154,7 @@ fn to_controller() -> impl Strategy<Value = ToController<Address>> {
         Just(ToController::Leave),
         version().prop_map(ToController::Noted),
         version().prop_map(ToController::Counted),
+        version().prop_map(ToController::DaemonsNoted),
         Just(ToController::CallRoll),
         member().prop_map(ToController::Missing),
     ]
@@ -149,9 +162,11 @@ fn to_controller() -> impl Strategy<Value = ToController<Address>> {
 
 fn request() -> impl Strategy<Value = ControllerRequest> {
     prop_oneof![
-        (any::<u64>(), name(), kind(), address(), role()).prop_map(|(call, name, kind, address, role)| {
-            ControllerRequest::Join(Join { call: CallId(call), name, kind, address, role })
-        }),
+        (any::<u64>(), name(), kind(), address(), role(), tenancy()).prop_map(
+            |(call, name, kind, address, role, tenancy)| {
+                ControllerRequest::Join(Join { call: CallId(call), name, kind, address, role, tenancy })
+            }
+        ),
         (channel(), member(), name(), kind(), registration()).prop_map(
             |(channel, member, name, kind, registration)| {
                 ControllerRequest::Again(Again { channel, member, name, kind, registration })
@@ -168,17 +183,26 @@ fn roster() -> impl Strategy<Value = Roster> {
     let recount =
         (version(), cut(), cut()).prop_map(|(version, cut, next)| Recount { version, cuts: [cut, next] });
     let unnamed = (any::<u32>(), version()).prop_map(|(count, until)| Unnamed { count, until });
-    (term(), cut(), vec((version(), member()), 0..4), unnamed, of(recount.prop_map(Box::new)))
-        .prop_map(|(term, all, departed, unnamed, recount)| Roster { term, all, departed, unnamed, recount })
+    let departed = || vec((version(), member()), 0..4);
+    (term(), cut(), departed(), unnamed, departed(), of(recount.prop_map(Box::new))).prop_map(
+        |(term, all, departed, unnamed, departed_daemons, recount)| Roster {
+            term,
+            all,
+            departed,
+            unnamed,
+            departed_daemons,
+            recount,
+        },
+    )
 }
 
 fn assign() -> impl Strategy<Value = Assign<Address>> {
     let parent =
         (edge(), address(), any::<bool>()).prop_map(|(edge, address, relay)| Parent { edge, address, relay });
-    (version(), any::<u32>(), of(parent), vec(edge(), 0..4), of(roster())).prop_map(
+    (version(), of(any::<u32>()), of(parent), vec(edge(), 0..4), of(roster())).prop_map(
         |(version, place, parent, children, roster)| Assign {
             version,
-            place: Place(place),
+            place: place.map(Place),
             parent,
             children,
             roster,
@@ -272,7 +296,8 @@ fn chunk() -> impl Strategy<Value = Chunk<Bytes>> {
 }
 
 fn contribution() -> impl Strategy<Value = Contribution<Bytes>> {
-    let share = (census(), members()).prop_map(|(census, late)| Share { census, late });
+    let share = (census(), census(), members());
+    let share = share.prop_map(|(census, daemons, late)| Share { census, daemons, late });
     (term(), attempt(), any::<u32>(), of(bytes()), of(share))
         .prop_map(|(term, at, index, payload, whole)| Contribution { term, at, index, payload, whole })
 }

@@ -25,9 +25,9 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cirrus_core::channel::{Role, ToController, ToMember};
+use cirrus_core::channel::{Role, Tenancy, ToController, ToMember};
 use cirrus_core::directory::ChannelName;
-use cirrus_core::ids::{CallId, ControllerEpoch, MemberId, Millis, Stamp};
+use cirrus_core::ids::{CallId, ControllerEpoch, MachineId, MemberId, Millis, Stamp};
 use cirrus_core::member::{self, End, Kind, Member};
 use cirrus_core::messages::Messages;
 use cirrus_core::shuffle::Shuffle;
@@ -47,6 +47,9 @@ use super::timers::Timers;
 use crate::driver::Driver;
 
 pub(super) use application::{Answer, Call, Partition};
+
+/// Every member has a place of its own: no daemon joins, so that it does not matter which machine it is on.
+const TENANCY: Tenancy = Tenancy::Lambda(MachineId(0));
 
 /// News that may wait: pieces among them are what a member holds beside its window.
 const NEWS_MAX: usize = 16;
@@ -156,7 +159,7 @@ pub(super) async fn join<M: Medium>(place: Place<M>, spec: Spec) -> Result<Joine
     let (settings, name) = (place.settings.clone(), spec.name.clone());
     let role = spec.shuffles.unwrap_or_default();
     let shell = Shell {
-        member: Driver::new(Member::with_role(address.clone(), role), spec.member.clone()),
+        member: Driver::new(Member::new(address.clone(), role, TENANCY), spec.member.clone()),
         messages: Driver::new(Messages::default(), settings.messages.clone()),
         shuffle: spec.shuffles.map(|_| Driver::new(Shuffle::default(), settings.shuffle.clone())),
         place,
@@ -272,6 +275,7 @@ impl<M: Medium> Shell<M> {
             kind: self.spec.member.kind,
             address: self.address.clone(),
             role: self.spec.shuffles.unwrap_or_default(),
+            tenancy: TENANCY,
         });
         self.request(request);
     }

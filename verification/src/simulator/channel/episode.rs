@@ -149,7 +149,7 @@ impl Episode {
 
     /// Somebody sends to all once more, and all get it.
     fn prove(&mut self) -> Result<(), Box<Failed>> {
-        let members: Vec<Address> = self.mesh.staying().map(|(_, it)| it.machine.address).collect();
+        let members: Vec<Address> = self.mesh.applications().map(|(_, it)| it.machine.address).collect();
         if self.plan.setup.everybody.is_some() {
             return self.prove_reduce();
         }
@@ -176,7 +176,7 @@ impl Episode {
         let tree = &self.mesh.controller.tree;
         // A controller that was restarted does not know them yet.
         let living = self.mesh.processes.iter().filter(|process| process.listens()).count() as u64;
-        let members = u64::from(tree.len()).max(living);
+        let members = (tree.everybody().count() as u64).max(living);
         // Neighbours that cannot reach each other are found out like dead ones.
         let dead = members - self.mesh.staying().count() as u64 + self.mesh.blocked.len() as u64 + 1;
         let verdict =
@@ -378,6 +378,7 @@ impl Episode {
             action,
             Action::Say(_)
                 | Action::Join
+                | Action::Daemon(_)
                 | Action::Reshape
                 | Action::Lapse
                 | Action::Fire(Timer::Controller(_))
@@ -475,6 +476,7 @@ fn can_arrive(setup: &Setup, mesh: &Mesh, action: Action) -> bool {
         | Action::Fire(_)
         | Action::Send(_)
         | Action::Join
+        | Action::Daemon(_)
         | Action::Leave(_)
         | Action::Expire(_)
         | Action::Reshape

@@ -19,6 +19,7 @@
 //! A run that fails is cut down ([`shrink`](shrink::shrink)) to the incidents and members that it takes to fail.
 
 mod beside;
+mod daemons;
 mod episode;
 mod plan;
 mod queue;

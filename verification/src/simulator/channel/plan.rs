@@ -8,7 +8,7 @@ use cirrus_core::controller;
 use cirrus_core::ids::{FanOut, Millis, Round};
 use cirrus_core::member::{self, Deadline, Kind};
 
-use super::{Asked, Incident, beside};
+use super::{Asked, Incident, beside, daemons};
 use crate::simulator::Random;
 use crate::worlds::zip::calm;
 use crate::zip::{Address, Everybody, Fault, Setup};
@@ -20,7 +20,7 @@ const SENDS_MAX: u32 = 60;
 /// No seed has more senders than this.
 const SENDERS_MAX: u32 = 8;
 /// No channel has more members than these and those that are asked for.
-const ROOM: u32 = FAULTS_MAX + 8;
+pub(super) const ROOM: u32 = FAULTS_MAX + 8 + daemons::MOST;
 
 /// What an incident is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,6 +99,7 @@ impl Plan {
         let slowest = plan.latency.1 / 1000 + 1;
         let window = plan.recontact / 1000 + slowest * (2 + random.below(8));
         setup.controller.recovery = Millis(u32::try_from(window).unwrap_or(u32::MAX));
+        daemons::plan(&mut random, asked, &mut plan, &mut setup);
         plan.setup = setup;
         plan
     }
@@ -194,7 +195,8 @@ fn setup(random: &mut Random, asked: &Asked, members: u32, slowest: u64) -> Setu
 
 /// Faults and broadcasts, by time; and what is sent, for the rules.
 fn incidents(random: &mut Random, asked: &Asked, plan: &Plan, setup: &mut Setup) -> Vec<Planned> {
-    let kinds: Vec<Fault> = Fault::ALL.into_iter().filter(|_| random.below(2) == 0).collect();
+    let kinds = Fault::ALL.into_iter().filter(|fault| *fault != Fault::Daemon); // They are planned by themselves.
+    let kinds: Vec<Fault> = kinds.filter(|_| random.below(2) == 0).collect();
     let faults = random.between(0, FAULTS_MAX);
     // From one in two messages' time to the time that it takes to find out who is dead.
     let gap = plan.latency.1 * (1 << random.below(8)) / 2;

@@ -76,7 +76,8 @@ impl Episode {
 
     /// All give a value once more, and all are answered.
     pub(super) fn prove_reduce(&mut self) -> Result<(), Box<Failed>> {
-        let next = self.mesh.staying().map(|(_, process)| process.next_round()).max().unwrap_or_default();
+        let next =
+            self.mesh.applications().map(|(_, process)| process.next_round()).max().unwrap_or_default();
         // Nobody moves any more: the order of the values is known.
         self.plan.setup.faults.clone_from(&self.mesh.budget);
         self.reduce_until(next);
@@ -85,7 +86,7 @@ impl Episode {
         let answered = |(_, it): (_, &std::sync::Arc<crate::zip::Process>)| {
             it.machine.reduce.answered >= next && it.machine.reduce.missed == 0
         };
-        if self.mesh.staying().all(answered) {
+        if self.mesh.applications().all(answered) {
             Ok(())
         } else {
             Err(self.failed(Vec::new(), "all have given a value, and somebody has no answer"))

@@ -4,7 +4,7 @@
 //! which nobody depends. A verdict or a report can be wrong only while somebody waits for something; if nobody does,
 //! something is broken first.
 
-use cirrus_core::ids::{LinkId, Place};
+use cirrus_core::ids::{LinkId, MemberId, Place};
 use cirrus_core::member::Phase;
 use cirrus_core::{controller, direct, member};
 
@@ -80,6 +80,7 @@ pub(super) fn strike(mesh: &Mesh, fault: Fault, random: &mut Random) -> Option<A
             random.pick(&pipes).map(|pair| Action::BreakPipe(*pair, kept))
         }
         Fault::Fence | Fault::Repeat | Fault::Overtake => None, // Not of those that strike here.
+        Fault::Daemon => daemon(mesh, random),
     }
 }
 
@@ -102,17 +103,29 @@ fn place(mesh: &Mesh, random: &mut Random) -> Place {
     Place(u32::try_from(random.below(bound.min(len.into()))).unwrap_or(0))
 }
 
+/// Whoever has a place, or one of those who lodge with it.
+fn anybody(mesh: &Mesh, random: &mut Random) -> Option<MemberId> {
+    let member = mesh.controller.tree.member(place(mesh, random))?;
+    let lodgers: Vec<MemberId> = mesh.controller.tree.lodgers(member).map(|edge| edge.member).collect();
+    if lodgers.is_empty() || random.below(2) == 0 { Some(member) } else { random.pick(&lodgers).copied() }
+}
+
+/// The daemon of a machine on which somebody lives.
+fn daemon(mesh: &Mesh, random: &mut Random) -> Option<Action> {
+    let process = mesh.live(member(mesh, random)?)?;
+    Some(Action::Daemon(process.machine.tenancy.machine()))
+}
+
 /// Somebody who lives.
 fn member(mesh: &Mesh, random: &mut Random) -> Option<Address> {
-    let member = mesh.controller.tree.member(place(mesh, random))?;
+    let member = anybody(mesh, random)?;
     let address = *mesh.seats.get(&member)?;
     mesh.live(address).map(|_| address)
 }
 
 /// A link that stands.
 fn link(mesh: &Mesh, random: &mut Random) -> Option<LinkId> {
-    let member = mesh.controller.tree.member(place(mesh, random))?;
-    let link = mesh.controller.tree.parent(member)?.link;
+    let link = mesh.controller.tree.uplink(anybody(mesh, random)?)?.link;
     let wire = mesh.wires.get(&link)?;
     (!wire.dialling && !wire.broken).then_some(link)
 }

@@ -32,7 +32,7 @@ fn roll(number: usize) -> Roll<Address> {
         present.map(|(member, address)| Present { member, address, role: Role::Both }).collect();
     let census = present.iter().map(|it| Census::of(it.member)).fold(Census::default(), Census::plus);
     let until = present.iter().map(|it| it.member.stamp).max().unwrap_or_default();
-    Roll { at: Cut { until, census }, present }
+    Roll { at: Cut { until, census, daemons: 0 }, present }
 }
 
 fn beyond(machine: &Machine, came: u64, sent: u64) -> bool {

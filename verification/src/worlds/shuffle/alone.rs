@@ -1,7 +1,7 @@
 //! One member's shuffles, fed anything.
 
 use cirrus_core::bug::Bugs;
-use cirrus_core::channel::{Assign, Census, Cut, Present, Role, Roll, Roster, RoundId, ToMember, Unnamed};
+use cirrus_core::channel::{Assign, Census, Cut, Present, Role, Roll, Roster, RoundId, ToMember};
 use cirrus_core::direct::{Have, Limits, LineEvent, Timer};
 use cirrus_core::ids::{AssignmentVersion, MemberId, Millis, Place, Position, Round, Term};
 use cirrus_core::member::Phase;
@@ -39,7 +39,7 @@ fn roll(role: Role, number: usize) -> Roll<Address> {
     });
     let present: Vec<_> = present.collect();
     let census = present.iter().map(|it| Census::of(it.member)).fold(Census::default(), Census::plus);
-    Roll { at: Cut { until: ids::stamp(9), census }, present }
+    Roll { at: Cut { until: ids::stamp(9), census, daemons: 0 }, present }
 }
 
 /// The words of the controller.
@@ -47,15 +47,15 @@ fn words(role: Role) -> Vec<ToMember<Address>> {
     let [_, other, stranger, _] = people();
     let assign = |serial: u32, all: Option<Cut>| {
         let term = Term(ids::stamp(2));
-        let roster = all.map(|all| Roster {
-            term,
-            all,
-            departed: Vec::new(),
-            unnamed: Unnamed::default(),
-            recount: None,
-        });
+        let roster = all.map(|all| Roster { term, all, ..Roster::default() });
         let version = AssignmentVersion(ids::stamp(serial));
-        ToMember::Assign(Assign { version, place: Place(0), parent: None, children: Vec::new(), roster })
+        ToMember::Assign(Assign {
+            version,
+            place: Some(Place(0)),
+            parent: None,
+            children: Vec::new(),
+            roster,
+        })
     };
     vec![
         assign(5, Some(roll(role, 2).at)),

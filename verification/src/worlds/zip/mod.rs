@@ -1,6 +1,7 @@
 //! Channels: a controller and a few members, with broadcasts or reduces, and faults.
 
 mod broadcast;
+mod daemon;
 mod deadline;
 mod deep;
 mod recovery;
@@ -21,6 +22,10 @@ use crate::zip::{Action, Address, Fault, Mesh, Setup, Zip};
 struct Small {
     kind: Kind,
     members: u32,
+    /// On which machine they are; each on its own, if none is named.
+    machines: &'static [u64],
+    /// Machines that have daemons, which have joined after them.
+    daemons: &'static [u64],
     fan_out: u32,
     /// Who sends, how many pieces.
     sends: &'static [(Address, u32)],
@@ -51,6 +56,8 @@ struct Small {
 const SMALL: Small = Small {
     kind: Kind::Broadcast,
     members: 3,
+    machines: &[],
+    daemons: &[],
     fan_out: 2,
     sends: &[],
     window: 1,
@@ -94,6 +101,8 @@ fn system(small: &Small, bugs: Bugs) -> Zip {
         },
         fan_out: FanOut(small.fan_out),
         members: small.members,
+        machines: small.machines.to_vec(),
+        daemons: small.daemons.to_vec(),
         wanted: 8,
         sends: small.sends.to_vec(),
         beside: None,
@@ -122,8 +131,15 @@ pub(crate) fn summing(quorum: Option<u32>) -> Setup {
 
 /// The worlds of this family.
 pub(super) fn worlds() -> Vec<World> {
-    [broadcast::worlds(), recovery::worlds(), reduce::worlds(), deadline::worlds(), deep::worlds()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        broadcast::worlds(),
+        daemon::worlds(),
+        recovery::worlds(),
+        reduce::worlds(),
+        deadline::worlds(),
+        deep::worlds(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

@@ -25,7 +25,9 @@ fn others(mesh: &Mesh) -> impl Iterator<Item = &Arc<Process>> {
 
 pub(super) const DELIVERED: Witness<Mesh> = Witness {
     name: "a round is delivered by all",
-    seen: |mesh| members(mesh).count() > 0 && members(mesh).all(|(_, it)| !it.delivered.is_empty()),
+    seen: |mesh| {
+        mesh.applications().count() > 0 && mesh.applications().all(|(_, it)| !it.delivered.is_empty())
+    },
 };
 pub(super) const HALF: Witness<Mesh> = Witness {
     name: "a member has half a round",

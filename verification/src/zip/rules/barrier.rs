@@ -15,7 +15,7 @@ pub const PASSED: Rule = rule("R2", "nobody passes before all who stay have come
 /// The newest rounds that those who stay have passed: up to whom they were for, and who was not waited for. Whoever has
 /// come to one of them has come to all before.
 fn sealed(mesh: &Mesh) -> BTreeMap<Round, (Stamp, &Missing)> {
-    let staying = mesh.staying().filter(|(member, _)| !mesh.forgotten.contains(member));
+    let staying = mesh.applications().filter(|(member, _)| !mesh.forgotten.contains(member));
     let newest = staying.flat_map(|(_, process)| process.delivered.iter().rev().take(2));
     let sealed = newest.filter_map(|(head, _)| {
         let seal = head.sealed.as_ref().filter(|seal| seal.failure.is_none())?;
@@ -27,7 +27,7 @@ fn sealed(mesh: &Mesh) -> BTreeMap<Round, (Stamp, &Missing)> {
 fn passed(_: &Setup, mesh: &Mesh) -> Verdict {
     let mut verdict = Verdict::Idle;
     for (round, (cut, missing)) in sealed(mesh) {
-        let mut awaited = mesh.staying().filter(|(member, _)| {
+        let mut awaited = mesh.applications().filter(|(member, _)| {
             member.stamp <= cut && !missing.late.contains(member) && !mesh.forgotten.contains(member)
         });
         if awaited.any(|(_, process)| process.next_round() <= round) {

@@ -128,7 +128,7 @@ fn gone(setup: &Setup, mesh: &Mesh, process: &Process, head: &Head) -> Option<Ve
     let counted = |member: &MemberId| {
         setup.members > 0 || mesh.of(*member).is_some_and(|process| !process.delivered.is_empty())
     };
-    let gone = gone.filter(|member| counted(member));
+    let gone = gone.filter(|member| counted(member) && !mesh.is_daemon(**member));
     Some(gone.map(|member| (*member, earlier(*member))).collect())
 }
 
@@ -136,6 +136,9 @@ fn named(setup: &Setup, mesh: &Mesh, process: &Process, head: &Head, pieces: Opt
     let Some(seal) = &head.sealed else { return Verdict::Idle };
     let inside = Inside::of(mesh, pieces);
     for member in &seal.missing.departed {
+        if mesh.is_daemon(*member) {
+            return Verdict::Broken("a daemon is named as missing, which had no value");
+        }
         let there = mesh.controller.tree.contains(*member) && !mesh.forgotten.contains(member);
         if there || inside.has(mesh, *member) {
             return Verdict::Broken("one is named as departed that is there, or in the result");
@@ -182,7 +185,9 @@ fn strict(setup: &Setup, mesh: &Mesh, process: &Process, head: &Head, pieces: Op
     };
     let gone = gone(setup, mesh, process, head).unwrap_or_default();
     let inside = Inside::of(mesh, pieces);
-    let lacks = gone.iter().any(|(member, earlier)| !earlier && !inside.has(mesh, *member));
+    // One that was late has departed since.
+    let late = |member| seal.missing.late.contains(member);
+    let lacks = gone.iter().any(|(member, earlier)| !earlier && !late(member) && !inside.has(mesh, *member));
     Verdict::from_bool(
         !seal.missing.lacks_departed() && !lacks,
         "a strict reduce has a result that lacks one",
@@ -191,7 +196,10 @@ fn strict(setup: &Setup, mesh: &Mesh, process: &Process, head: &Head, pieces: Op
 
 fn complete(_: &Setup, mesh: &Mesh, _: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
     let (Some(seal), Some(_)) = (&head.sealed, pieces) else { return Verdict::Idle };
-    let counted = mesh.staying().filter(|(member, _)| member.stamp <= head.cut);
+    if seal.missing.late.iter().any(|member| mesh.is_daemon(*member)) {
+        return Verdict::Broken("a daemon is late, which has no value");
+    }
+    let counted = mesh.applications().filter(|(member, _)| member.stamp <= head.cut);
     let mut counted = counted.filter(|(member, _)| !mesh.forgotten.contains(member));
     let inside = Inside::of(mesh, pieces);
     // It is in it, or named as late, and not both.
@@ -211,9 +219,14 @@ fn ordered(setup: &Setup, mesh: &Mesh, _: &Process, head: &Head, pieces: Option<
     let mut walk = Vec::new();
     let mut next: Vec<MemberId> = mesh.controller.tree.root().into_iter().collect();
     while let Some(member) = next.pop() {
-        walk.extend(mesh.seats.get(&member).copied());
-        let children: Vec<MemberId> = mesh.controller.tree.children(member).map(|edge| edge.member).collect();
+        walk.extend(mesh.seats.get(&member).filter(|_| !mesh.is_daemon(member)).copied());
+        let tree = &mesh.controller.tree;
+        let children: Vec<MemberId> = tree.children(member).map(|edge| edge.member).collect();
         next.extend(children.into_iter().rev());
+        // A daemon's lambdas come before what is below it in the tree.
+        let mut lodgers: Vec<MemberId> = tree.lodgers(member).map(|edge| edge.member).collect();
+        lodgers.sort_unstable_by_key(|lodger| lodger.slot);
+        next.extend(lodgers.into_iter().rev());
     }
     let late = seal.missing.late.iter().filter_map(|member| mesh.seats.get(member));
     let late: Vec<_> = late.collect();

@@ -1,0 +1,89 @@
+//! What may go wrong in a channel.
+
+/// What may go wrong, each with a budget; and choices that are no faults but need a bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fault {
+    /// A process dies.
+    Crash,
+    /// A link of the tree breaks.
+    Break,
+    /// A link of the tree breaks, and its ends cannot reach each other any more, except by relay.
+    Block,
+    /// A member's connection to the controller breaks.
+    BreakControl,
+    /// A sender's connection to the root breaks.
+    BreakDirect,
+    /// A member is declared dead that lives.
+    Suspect,
+    /// Somebody reports a neighbour that lives.
+    Impatient,
+    /// Somebody joins.
+    Join,
+    /// Somebody leaves.
+    Leave,
+    /// A member nears the end of its life.
+    Expire,
+    /// The fan-out changes.
+    Reshape,
+    /// A deadline passes before all have given what they will give.
+    Hurry,
+    /// The controller dies and is started again.
+    Restart,
+    /// A machine gets a daemon.
+    Daemon,
+    /// A connection past the tree breaks.
+    BreakPipe,
+    /// A member is cut off from the controller, and declared dead at once.
+    Fence,
+    /// Something comes twice past the tree.
+    Repeat,
+    /// Something overtakes past the tree what was before it.
+    Overtake,
+}
+
+impl Fault {
+    /// All that strike in large channels: what follows a fence comes of other faults there, and no connection that keeps
+    /// what it promises repeats anything or lets it overtake.
+    pub const ALL: [Self; 15] = [
+        Self::Crash,
+        Self::Break,
+        Self::Block,
+        Self::BreakControl,
+        Self::BreakDirect,
+        Self::Suspect,
+        Self::Impatient,
+        Self::Join,
+        Self::Leave,
+        Self::Expire,
+        Self::Reshape,
+        Self::Hurry,
+        Self::Restart,
+        Self::BreakPipe,
+        Self::Daemon,
+    ];
+
+    /// In words.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Crash => "crash",
+            Self::Break => "break of a link",
+            Self::Block => "way that is blocked",
+            Self::BreakControl => "break of member and controller",
+            Self::BreakDirect => "break of sender and root",
+            Self::Suspect => "wrong verdict",
+            Self::Impatient => "wrong report",
+            Self::Join => "join",
+            Self::Leave => "leave",
+            Self::Expire => "life that nears its end",
+            Self::Reshape => "change of fan-out",
+            Self::Hurry => "early deadline",
+            Self::Restart => "restart of the controller",
+            Self::BreakPipe => "break past the tree",
+            Self::Fence => "wrong verdict while cut off",
+            Self::Repeat => "repeat",
+            Self::Overtake => "overtaking",
+            Self::Daemon => "daemon that comes",
+        }
+    }
+}
