@@ -4,6 +4,7 @@
 //! and nothing here is ever asserted.
 
 mod first_light;
+mod zip;
 
 use clap::{Parser, Subcommand};
 
@@ -19,10 +20,17 @@ struct Arguments {
 enum Bench {
     /// Loading, the training kernel, the store and whole training runs.
     FirstLight(first_light::Options),
+    /// Reduces, broadcasts and shuffles among processes, over TCP.
+    Zip(zip::Options),
+    /// One of those processes.
+    #[command(hide = true)]
+    ZipMember,
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     match Arguments::parse().bench {
         Bench::FirstLight(options) => first_light::run(&options),
+        Bench::Zip(options) => zip::run(&options),
+        Bench::ZipMember => zip::member::run(),
     }
 }

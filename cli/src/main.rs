@@ -32,7 +32,8 @@ use command::Command;
         cirrus load clicks.libsvm                     text to a dataset, clicks.cirrus\n  \
         cirrus train clicks.cirrus --workers 4        a model, clicks.model\n  \
         cirrus evaluate clicks.model clicks.cirrus    how good it is on rows it has not seen\n  \
-        cirrus predict clicks.model new.libsvm        a probability for each row\n\n\
+        cirrus predict clicks.model new.libsvm        a probability for each row\n  \
+        cirrus zip demo                               channels between processes, one of which is killed\n\n\
         `cirrus COMMAND --help` explains each with more examples."
 )]
 struct Arguments {

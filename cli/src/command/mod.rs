@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+mod controller;
 mod demo;
 mod evaluate;
 mod inspect;
@@ -7,6 +8,7 @@ mod load;
 mod predict;
 mod process;
 mod train;
+mod zip;
 
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -34,6 +36,9 @@ pub(crate) enum Command {
     Predict(predict::Arguments),
     Inspect(inspect::Arguments),
     Demo(demo::Arguments),
+    Controller(controller::Arguments),
+    #[command(subcommand)]
+    Zip(zip::Command),
     /// A worker of a job. Started by `cirrus train`.
     #[command(hide = true)]
     Worker,
@@ -50,6 +55,8 @@ pub(crate) fn run(command: Command, output: Output, started: Instant) -> Result<
         Command::Predict(arguments) => predict::run(&arguments, output),
         Command::Inspect(arguments) => inspect::run(&arguments, output),
         Command::Demo(arguments) => demo::run(&arguments, output),
+        Command::Controller(arguments) => controller::run(&arguments, output),
+        Command::Zip(command) => zip::run(command, output),
         Command::Worker => process::worker(started),
         Command::Store => process::store(),
     }

@@ -13,7 +13,7 @@ use crate::own_process;
 /// Where processes of a job listen: on this machine only, at a free port.
 pub(super) const LISTEN_AT: &str = "127.0.0.1:0";
 
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+pub(super) fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Read};
 
 use crate::run::{Ran, cirrus, command, folder, with_dataset};
 
-const COMMANDS: [&str; 6] = ["load", "train", "evaluate", "predict", "inspect", "demo"];
+const COMMANDS: [&str; 8] = ["load", "train", "evaluate", "predict", "inspect", "demo", "controller", "zip"];
 
 #[test]
 fn every_command_teaches_by_example() {

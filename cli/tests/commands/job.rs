@@ -43,15 +43,15 @@ impl Running {
         self.child.try_wait().expect("it can be waited for").is_some()
     }
 
-    /// Reads standard error up to a line with this in it.
+    /// Reads standard error up to a line with this in it, and answers with that line.
     #[track_caller]
-    pub(crate) fn until_says(&mut self, words: &str) {
+    pub(crate) fn until_says(&mut self, words: &str) -> String {
         loop {
             let mut line = String::new();
             self.err.read_line(&mut line).expect("messages are text");
             self.said.push_str(&line);
             if line.contains(words) {
-                return;
+                return line;
             }
             assert!(!line.is_empty(), "it ended without saying {words:?}: {}", self.said);
         }
@@ -104,7 +104,7 @@ impl Drop for Running {
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
     id: u32,
-    /// `worker`, `store`, or `job` for the process that has started them.
+    /// `worker`, `store`, `member` of a channel, or `job` for the process that has started them.
     role: String,
 }
 
@@ -117,7 +117,7 @@ impl Process {
         let arguments = fs::read_to_string(format!("/proc/{id}/cmdline")).ok()?;
         // Between its fork and its exec a child still has the arguments of its parent.
         let role = arguments.trim_end_matches('\0').rsplit('\0').next()?.to_owned();
-        ["worker", "store"].contains(&role.as_str()).then_some(Self { id, role })
+        ["worker", "store", "member"].contains(&role.as_str()).then_some(Self { id, role })
     }
 
     /// Whether it is there and no zombie.

@@ -12,3 +12,4 @@ mod kill;
 mod load;
 mod run;
 mod train;
+mod zip;

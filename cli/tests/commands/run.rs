@@ -46,6 +46,12 @@ impl Ran {
         self
     }
 
+    /// A signal has ended it.
+    #[track_caller]
+    pub(crate) fn fails_by_signal(self) {
+        assert_eq!(self.code, None, "{self:?}");
+    }
+
     /// Its result, as JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {

@@ -17,6 +17,9 @@ pub enum ZipError {
     /// The controller, or the place to listen at, is of no use.
     #[error(transparent)]
     Transport(#[from] TransportError),
+    /// There is no thread for the members of this process.
+    #[error("cannot start a thread for channels: {0}; look at what the system allows this process to have")]
+    Thread(std::io::Error),
     /// An address or a channel's name cannot be said.
     #[error("{what}: {source}")]
     Name {
@@ -184,4 +187,12 @@ fn why(reason: directory::Refusal) -> String {
         }
     };
     text.to_owned()
+}
+
+/// Says why somebody who called was not let in. Who has just gone away is nothing to be told of.
+pub(super) fn log_stranger(error: &TransportError) {
+    match error {
+        TransportError::Unasked { .. } | TransportError::Broken { .. } => tracing::debug!("{error}"),
+        _ => tracing::warn!("{error}"),
+    }
 }

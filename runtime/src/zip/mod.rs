@@ -29,6 +29,7 @@
 //! Everything is decided by `cirrus_core`; this carries it out. A process that cannot be called cannot be in a channel:
 //! there is no relay yet. Every seat has a port of its own.
 
+mod background;
 pub mod broadcast;
 pub mod channel;
 pub mod controller;
@@ -58,6 +59,7 @@ use cirrus_transport::tcp::Tcp;
 use cirrus_transport::{Medium, auth};
 use tokio::task::JoinHandle;
 
+use self::background::Background;
 use self::controller::{Controller, ControllerError, ControllerSpec, Epochs, Job};
 use self::member::{Place, Spec};
 
@@ -97,14 +99,23 @@ impl Drop for Local {
 }
 
 impl Zip<Tcp> {
-    /// Belongs to the one job of the controller that listens at `controller`, a `host:port`, if it has its token.
+    /// Belongs to the one job of the controller that listens at `controller`, a `host:port`, if it has its token. Its members
+    /// live on a thread of their own, so the application may block.
     ///
     /// # Errors
     /// `Transport`: nobody listens there, or it does not admit this process (`Denied`).
     pub async fn connect(controller: &str, token: &str) -> Result<Self, ZipError> {
         let credential = Credential { job: ONLY_JOB, token: auth::digest(token) };
-        let listen = format!("{}:0", own_address(controller));
-        Self::over(Tcp::default(), controller, credential, listen, Settings::default()).await
+        let background = Background::start().map_err(ZipError::Thread)?;
+        Self::reach(Place {
+            medium: Tcp::default(),
+            controller: address_of(controller)?,
+            credential,
+            listen: format!("{}:0", own_address(controller)),
+            settings: Arc::default(),
+            background,
+        })
+        .await
     }
 }
 
@@ -122,14 +133,15 @@ impl Zip<Memory> {
         let credential = Credential { job: ONLY_JOB, token: auth::digest(token) };
         let task = tokio::spawn(controller.run());
         let settings = Arc::default();
-        let place = Place { medium, controller: address, credential, listen: "*".to_owned(), settings };
+        let (listen, background) = ("*".to_owned(), Background::here());
+        let place = Place { medium, controller: address, credential, listen, settings, background };
         Ok(Self { place, _controller: Some(Arc::new(Local(task))) })
     }
 }
 
 impl<M: Medium> Zip<M> {
-    /// Over any medium: with what this process has to show, and where its members listen, each at an address of its own
-    /// (for TCP, port 0).
+    /// Over any medium, on the runtime that calls this: with what this process has to show, and where its members listen,
+    /// each at an address of its own (for TCP, port 0).
     ///
     /// # Errors
     /// As [`Zip::connect`].
@@ -140,12 +152,14 @@ impl<M: Medium> Zip<M> {
         listen: impl Into<String>,
         settings: Settings,
     ) -> Result<Self, ZipError> {
-        let controller = Address::new([controller])
-            .map_err(|source| ZipError::Name { what: format!("controller {controller}"), source })?;
-        let place =
-            Place { medium, controller, credential, listen: listen.into(), settings: Arc::new(settings) };
-        // Whether anything is wrong with these is better known now than at the first channel.
-        member::try_controller(&place).await?;
+        let (controller, settings) = (address_of(controller)?, Arc::new(settings));
+        let (listen, background) = (listen.into(), Background::here());
+        Self::reach(Place { medium, controller, credential, listen, settings, background }).await
+    }
+
+    /// Whether anything is wrong with a place is better known now than at the first channel.
+    async fn reach(place: Place<M>) -> Result<Self, ZipError> {
+        member::try_controller(place.clone()).await?;
         Ok(Self { place, _controller: None })
     }
 
@@ -177,14 +191,15 @@ impl<M: Medium> Zip<M> {
     ) -> Result<ReduceChannel, ZipError> {
         let (strict, deadline) = completeness.parts();
         let member = member::config(&self.place.settings, Kind::Reduce);
+        let operator: Arc<dyn Operator> = Arc::new(operator);
         let element = operator.element_bytes().map(|bytes| bytes.max(1));
         let member = Config { strict, deadline, ..member };
-        let mut channel = self.join(name, member, None, Some(Arc::new(operator))).await?;
+        let mut channel = self.join(name, member, None, Some(operator.clone())).await?;
         channel.piece_bytes = match element {
             Some(bytes) => (channel.piece_bytes / bytes).max(1) * bytes,
             None => (self.place.medium.body_limit() as usize).saturating_sub(FIXED_BYTES),
         };
-        Ok(ReduceChannel { channel, whole: element.is_none() })
+        Ok(ReduceChannel { channel, operator })
     }
 
     /// Takes a seat in the channel of shuffles of this name.
@@ -213,6 +228,11 @@ impl<M: Medium> Zip<M> {
         let joined = member::join(self.place.clone(), spec).await?;
         Ok(Channel::new(name, joined, &self.place.settings))
     }
+}
+
+fn address_of(controller: &str) -> Result<Address, ZipError> {
+    let what = || format!("controller {controller}");
+    Address::new([controller]).map_err(|source| ZipError::Name { what: what(), source })
 }
 
 /// The address of this machine by which it reaches the controller: others who reach that one reach it there, too. Nothing

@@ -1,5 +1,6 @@
 //! A channel in which members combine their values, and all see the same result.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -10,14 +11,20 @@ use cirrus_core::member::Deadline;
 use super::channel::Channel;
 use super::error::ZipError;
 use super::member::Call;
+use super::operator::Operator;
 use super::payload::{Payload, cut};
 
 /// A seat in a channel of reduces.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ReduceChannel {
     pub(super) channel: Channel,
-    /// Values are not cut.
-    pub(super) whole: bool,
+    pub(super) operator: Arc<dyn Operator>,
+}
+
+impl core::fmt::Debug for ReduceChannel {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_tuple("ReduceChannel").field(&self.channel).finish()
+    }
 }
 
 /// When a reduce has a result. The same at all members of a channel.
@@ -76,7 +83,7 @@ impl ReduceChannel {
     /// The same seat, whose calls end after this long.
     #[must_use]
     pub fn within(&self, deadline: Duration) -> Self {
-        Self { channel: self.channel.within(deadline), whole: self.whole }
+        Self { channel: self.channel.within(deadline), ..self.clone() }
     }
 
     /// Gives this member's value for its next round, and answers with what all have together.
@@ -89,11 +96,12 @@ impl ReduceChannel {
     /// each other. `TooLong`: the operator takes whole values. `Late`: the round was over. `Indeterminate`, `NotTaken`, `Deadline`, `Fenced`, `Left`.
     pub async fn all_reduce(&self, value: impl Into<Bytes> + Send) -> Result<Reduced, ZipError> {
         let (value, limit) = (value.into(), self.channel.piece_bytes);
-        if self.whole && value.len() > limit {
+        if self.operator.element_bytes().is_none() && value.len() > limit {
             return Err(ZipError::TooLong { bytes: value.len(), limit });
         }
         let pieces = cut(value, limit);
-        self.channel.ask("a reduce", |answer| Call::Reduce(pieces, answer)).await
+        let reduced = self.channel.ask("a reduce", |answer| Call::Reduce(pieces, answer)).await?;
+        Ok(Reduced { value: self.operator.finish(reduced.value, reduced.members), ..reduced })
     }
 
     /// Gives this member's value, for others who want the result.

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
+use super::super::error::log_stranger;
 use super::super::timers::span;
 use crate::store::server::log_end;
 
@@ -83,7 +84,7 @@ async fn converse<S: FrameSender, R: FrameReceiver>(
     let Admission { tokens, lease } = admission;
     let credential = match auth::admit(&mut connection, |job| tokens.get(&job).copied()).await {
         Ok(credential) => credential,
-        Err(error) => return tracing::warn!("{error}"),
+        Err(error) => return log_stranger(&error),
     };
     let (answers, outbox) = mpsc::channel(ANSWERS_MAX);
     // It is told what it is held to before anything else.

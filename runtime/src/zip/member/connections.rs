@@ -27,6 +27,8 @@ use tokio::time::{sleep, timeout};
 
 use super::News;
 use crate::store::server::log_end;
+use crate::zip::background::Background;
+use crate::zip::error::log_stranger;
 
 /// Frames are gathered up to so many bytes for one write.
 const WRITE_BYTES: usize = 256 << 10;
@@ -81,8 +83,9 @@ enum State {
 }
 
 /// All connections of a member. Dropped, they close.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Connections {
+    background: Background,
     routes: BTreeMap<Route, (u64, State)>,
     /// How many connections there were.
     count: u64,
@@ -92,6 +95,10 @@ pub(super) struct Connections {
 pub(super) type End<M> = Connection<<M as Transport>::Sender, <M as Transport>::Receiver>;
 
 impl Connections {
+    pub(super) fn new(background: Background) -> Self {
+        Self { background, routes: BTreeMap::new(), count: 0 }
+    }
+
     /// Whether this is the connection that the route has now.
     pub(super) fn is_current(&self, route: Route, Nth(nth): Nth) -> bool {
         self.routes.get(&route).is_some_and(|(current, _)| *current == nth)
@@ -126,7 +133,11 @@ impl Connections {
         let Connection { sender, receiver, peer } = end;
         let (outbox, messages) = mpsc::unbounded_channel();
         let (hung, hangs) = oneshot::channel();
-        tokio::spawn(write(sender, messages, hangs));
+        let needed = self.background.clone();
+        tokio::spawn(async move {
+            write(sender, messages, hangs).await;
+            drop(needed);
+        });
         let reader = Task::spawn(async move {
             if let Err(error) = read(route, Nth(nth), &peer, receiver, &inbox).await {
                 log_end(&error);
@@ -204,7 +215,7 @@ pub(super) async fn listen<M: Medium>(
 async fn receive<M: Medium>(mut end: End<M>, credential: Credential, inbox: mpsc::Sender<News<M>>) {
     let token = |job| (job == credential.job).then_some(credential.token);
     if let Err(error) = auth::admit(&mut end, token).await {
-        return tracing::warn!("{error}");
+        return log_stranger(&error);
     }
     match timeout(auth::WITHIN, end.receiver.next()).await {
         Ok(Ok(Some(frame))) => match PeerMessage::try_from(frame) {

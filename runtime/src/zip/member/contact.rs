@@ -8,15 +8,14 @@ use std::hash::{BuildHasher as _, Hasher as _};
 use std::time::Duration;
 
 use bytes::BytesMut;
-use cirrus_protocol::handshake::Credential;
-use cirrus_protocol::zip::{Address, ControllerReply, ControllerRequest};
+use cirrus_protocol::zip::{ControllerReply, ControllerRequest};
 use cirrus_transport::{Connection, FrameReceiver, FrameSender, Medium, TransportError};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use super::super::timers::span;
-use super::News;
 use super::connections::{End, call};
+use super::{Control, Place};
 use crate::store::server::log_end;
 
 /// The pauses between calls that fail: they double from the first to the last.
@@ -29,32 +28,27 @@ const LINGER: Duration = Duration::from_secs(5);
 pub(super) type Outbox = mpsc::UnboundedSender<ControllerRequest>;
 
 /// Keeps the connection until the member is gone.
-pub(super) async fn keep<M: Medium>(
-    medium: M,
-    controller: Address,
-    credential: Credential,
-    inbox: mpsc::Sender<News<M>>,
-) {
+pub(super) async fn keep<M: Medium>(place: Place<M>, inbox: mpsc::Sender<Control>) {
     let mut pause = PAUSES[0];
     while !inbox.is_closed() {
-        match call(&medium, &controller, credential).await {
+        match call(&place.medium, &place.controller, place.credential).await {
             Ok(end) => {
                 let (outbox, requests) = mpsc::unbounded_channel();
-                if inbox.send(News::ControllerUp(outbox)).await.is_err() {
+                if inbox.send(Control::Up(outbox)).await.is_err() {
                     return;
                 }
                 pause = PAUSES[0];
-                match exchange(end, requests, &inbox).await {
+                match exchange::<M>(end, requests, &inbox).await {
                     Ok(true) => return,
                     Ok(false) => {}
                     Err(error) => log_end(&error),
                 }
-                if inbox.send(News::ControllerDown(None)).await.is_err() {
+                if inbox.send(Control::Down(None)).await.is_err() {
                     return;
                 }
             }
             Err(error) => {
-                if inbox.send(News::ControllerDown(Some(error))).await.is_err() {
+                if inbox.send(Control::Down(Some(error))).await.is_err() {
                     return;
                 }
             }
@@ -77,7 +71,7 @@ fn scattered(pause: Duration) -> Duration {
 async fn exchange<M: Medium>(
     end: End<M>,
     mut requests: mpsc::UnboundedReceiver<ControllerRequest>,
-    inbox: &mpsc::Sender<News<M>>,
+    inbox: &mpsc::Sender<Control>,
 ) -> Result<bool, TransportError> {
     let Connection { mut sender, mut receiver, peer } = end;
     let mut buffer = BytesMut::new();
@@ -93,7 +87,7 @@ async fn exchange<M: Medium>(
                 if let ControllerReply::Lease(lease) = reply {
                     let every = span(lease) / 3;
                     (alive, next_alive) = (Some(every), Instant::now() + every);
-                } else if inbox.send(News::Controller(reply)).await.is_err() {
+                } else if inbox.send(Control::Said(reply)).await.is_err() {
                     return Ok(true);
                 }
             }

@@ -12,8 +12,8 @@
 //!
 //! It decides nothing. What it adds to the machines is memory of who has called and is to be answered (`application`),
 //! of which connection is for what (`connections`), and a connection to the controller that is made again (`contact`).
-//! News come through one bounded queue, and whoever brings them waits while it is full: a member that is slow slows those
-//! who send to it. It never waits for anybody itself.
+//! What other members say comes through one bounded queue, and whoever brings it waits while it is full: a member that is
+//! slow slows those who send to it. It never waits for anybody itself.
 
 mod application;
 mod connections;
@@ -40,6 +40,7 @@ use tokio::sync::{mpsc, oneshot};
 use self::application::Application;
 use self::connections::{Connections, End as Connected, Nth, Route, Task};
 use self::contact::Outbox;
+use super::background::Background;
 use super::error::ZipError;
 use super::operator::Operator;
 use super::settings::Settings;
@@ -53,6 +54,8 @@ const TENANCY: Tenancy = Tenancy::Lambda(MachineId(0));
 
 /// News that may wait: pieces among them are what a member holds beside its window.
 const NEWS_MAX: usize = 16;
+/// Words of the controller that may wait.
+const CONTROLS_MAX: usize = 64;
 /// Calls of the application that may wait to be taken in.
 const CALLS_MAX: usize = 64;
 /// The pause before a controller that recovers is asked again.
@@ -69,6 +72,8 @@ pub(super) struct Place<M> {
     /// Where its members listen: at any free port of it.
     pub(super) listen: String,
     pub(super) settings: Arc<Settings>,
+    /// Where they live.
+    pub(super) background: Background,
 }
 
 /// What a member joins.
@@ -97,12 +102,17 @@ enum News<M: Medium> {
     Said(Route, Nth, PeerMessage),
     /// A connection is gone.
     Ended(Route, Nth),
-    /// The connection to the controller stands.
-    ControllerUp(Outbox),
+}
+
+/// What comes of the connection to the controller. It goes before everything else: a probe is answered at once, however
+/// much of a round waits.
+enum Control {
+    /// It stands.
+    Up(Outbox),
     /// It does not.
-    ControllerDown(Option<TransportError>),
+    Down(Option<TransportError>),
     /// The controller says something.
-    Controller(ControllerReply),
+    Said(ControllerReply),
 }
 
 /// A timer of one of the machines, or of the shell.
@@ -147,17 +157,24 @@ struct Shell<M: Medium> {
 /// Joins a channel. It answers when the member has a place and has heard how the term stands; in a channel of reduces,
 /// when it is counted: every round that begins from here on waits for it.
 pub(super) async fn join<M: Medium>(place: Place<M>, spec: Spec) -> Result<Joined, ZipError> {
+    let (background, channel) = (place.background.clone(), spec.name.clone());
+    let joined = background.run(join_there(place, spec)).await;
+    joined.unwrap_or(Err(ZipError::Left { channel }))
+}
+
+async fn join_there<M: Medium>(place: Place<M>, spec: Spec) -> Result<Joined, ZipError> {
     let listener = place.medium.listen(&place.listen).await?;
     let address = Address::new([listener.address()])
         .map_err(|source| ZipError::Name { what: listener.address().to_owned(), source })?;
     let (inbox, news) = mpsc::channel(NEWS_MAX);
     let accepting = connections::listen::<M>(listener, place.credential, inbox.clone());
-    let (medium, controller) = (place.medium.clone(), place.controller.clone());
-    tokio::spawn(contact::keep(medium, controller, place.credential, inbox.clone()));
+    let (controls, control) = mpsc::channel(CONTROLS_MAX);
+    tokio::spawn(contact::keep(place.clone(), controls));
     let (answer, joined) = oneshot::channel();
     let (calls, called) = mpsc::channel(CALLS_MAX);
     let (settings, name) = (place.settings.clone(), spec.name.clone());
     let role = spec.shuffles.unwrap_or_default();
+    let connections = Connections::new(place.background.clone());
     let shell = Shell {
         member: Driver::new(Member::new(address.clone(), role, TENANCY), spec.member.clone()),
         messages: Driver::new(Messages::default(), settings.messages.clone()),
@@ -167,7 +184,7 @@ pub(super) async fn join<M: Medium>(place: Place<M>, spec: Spec) -> Result<Joine
         inbox,
         channel: None,
         controller: None,
-        connections: Connections::default(),
+        connections,
         timers: Timers::default(),
         todo: VecDeque::new(),
         application: Application::new(spec.name.clone(), answer),
@@ -176,7 +193,7 @@ pub(super) async fn join<M: Medium>(place: Place<M>, spec: Spec) -> Result<Joine
         over: None,
         _accepting: Task::spawn(accepting),
     };
-    tokio::spawn(shell.run(news, called));
+    tokio::spawn(shell.run(control, news, called));
     let after = settings.deadline;
     match tokio::time::timeout(after, joined).await {
         Ok(Ok(member)) => Ok(Joined { member: member?, calls }),
@@ -186,11 +203,18 @@ pub(super) async fn join<M: Medium>(place: Place<M>, spec: Spec) -> Result<Joine
 }
 
 impl<M: Medium> Shell<M> {
-    async fn run(mut self, mut news: mpsc::Receiver<News<M>>, mut calls: mpsc::Receiver<Call>) {
+    async fn run(
+        mut self,
+        mut control: mpsc::Receiver<Control>,
+        mut news: mpsc::Receiver<News<M>>,
+        mut calls: mpsc::Receiver<Call>,
+    ) {
         let mut alone = false;
         while self.over.is_none() {
             tokio::select! {
-                Some(news) = news.recv() => self.heard(news),
+                biased;
+                Some(control) = control.recv() => self.controlled(control),
+                timer = self.timers.next() => self.fired(timer),
                 call = calls.recv(), if !alone => match call {
                     Some(call) => self.called(call),
                     None => {
@@ -199,15 +223,7 @@ impl<M: Medium> Shell<M> {
                         self.timers.set(Timer::LeaveEnds, LEAVE_WITHIN);
                     }
                 },
-                timer = self.timers.next() => match timer {
-                    Timer::Member(timer) => self.todo.push_back(Todo::Member(member::Event::Timer(timer))),
-                    Timer::Shuffle(timer) => self.todo.push_back(Todo::Shuffle(shuffle::Event::Timer(timer))),
-                    Timer::Messages(timer) => {
-                        self.todo.push_back(Todo::Messages(messages::Event::Timer(timer)));
-                    }
-                    Timer::JoinAgain => self.ask_to_join(),
-                    Timer::LeaveEnds => self.over = Some(End::Left),
-                },
+                Some(news) = news.recv() => self.heard(news),
             }
             self.work();
             let (me, until) = (self.member.machine().id, self.counted());
@@ -215,6 +231,16 @@ impl<M: Medium> Shell<M> {
         }
         if let Some(end) = self.over {
             self.application.end(end);
+        }
+    }
+
+    fn fired(&mut self, timer: Timer) {
+        match timer {
+            Timer::Member(timer) => self.todo.push_back(Todo::Member(member::Event::Timer(timer))),
+            Timer::Shuffle(timer) => self.todo.push_back(Todo::Shuffle(shuffle::Event::Timer(timer))),
+            Timer::Messages(timer) => self.todo.push_back(Todo::Messages(messages::Event::Timer(timer))),
+            Timer::JoinAgain => self.ask_to_join(),
+            Timer::LeaveEnds => self.over = Some(End::Left),
         }
     }
 
@@ -353,7 +379,11 @@ pub(super) fn config(settings: &Settings, kind: Kind) -> member::Config {
 }
 
 /// Whether the controller can be reached, and admits this process.
-pub(super) async fn try_controller<M: Medium>(place: &Place<M>) -> Result<(), ZipError> {
-    connections::call(&place.medium, &place.controller, place.credential).await?;
-    Ok(())
+pub(super) async fn try_controller<M: Medium>(place: Place<M>) -> Result<(), ZipError> {
+    let background = place.background.clone();
+    let call = async move { connections::call(&place.medium, &place.controller, place.credential).await };
+    match background.run(call).await {
+        Some(reached) => Ok(reached.map(drop)?),
+        None => Err(ZipError::Thread(std::io::Error::other("the runtime of this process's members is gone"))),
+    }
 }

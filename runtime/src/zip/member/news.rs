@@ -10,7 +10,7 @@ use cirrus_protocol::zip::{ControllerReply, PeerMessage, Purpose};
 use cirrus_transport::{Medium, TransportError};
 
 use super::connections::{End, Route};
-use super::{JOIN_AGAIN, News, Shell, Timer, Todo};
+use super::{Control, JOIN_AGAIN, News, Shell, Timer, Todo};
 use crate::zip::error::ZipError;
 
 /// What happens on a connection past the tree, but for the things that it carries.
@@ -57,17 +57,22 @@ impl<M: Medium> Shell<M> {
                     self.lost(route);
                 }
             }
-            News::ControllerUp(outbox) => {
+        }
+    }
+
+    pub(super) fn controlled(&mut self, control: Control) {
+        match control {
+            Control::Up(outbox) => {
                 self.controller = Some(outbox);
                 self.controller_up();
             }
-            News::ControllerDown(error) => {
+            Control::Down(error) => {
                 self.controller = None;
                 if let Some(error) = error {
                     self.application.unreachable(error);
                 }
             }
-            News::Controller(reply) => self.replied(reply),
+            Control::Said(reply) => self.replied(reply),
         }
     }
 

@@ -5,10 +5,12 @@
 //! them into vector instructions; they are memory-bound from there on.
 
 use core::marker::PhantomData;
+use core::ops;
 
 use bytes::{Bytes, BytesMut};
 
 use super::Operator;
+use crate::zip::payload::Payload;
 
 /// A number that can be combined.
 pub trait Number: Copy + Send + Sync + 'static {
@@ -28,10 +30,12 @@ pub trait Number: Copy + Send + Sync + 'static {
     fn smaller(self, other: Self) -> Self;
     /// The larger one.
     fn larger(self, other: Self) -> Self;
+    /// Its part, if it is shared by so many, at least one; rounded towards zero.
+    fn shared_by(self, many: u32) -> Self;
 }
 
 macro_rules! number {
-    ($($number:ty: $plus:expr, $times:expr, $smaller:expr, $larger:expr;)*) => {$(
+    ($($number:ty: $plus:expr, $times:expr, $smaller:expr, $larger:expr, $shared:expr;)*) => {$(
         impl Number for $number {
             type Array = [u8; size_of::<Self>()];
             const BYTES: usize = size_of::<Self>();
@@ -59,16 +63,23 @@ macro_rules! number {
             fn larger(self, other: Self) -> Self {
                 $larger(self, other)
             }
+
+            fn shared_by(self, many: u32) -> Self {
+                $shared(self, many)
+            }
         }
     )*};
 }
 
 number! {
-    f32: core::ops::Add::add, core::ops::Mul::mul, Self::min, Self::max;
-    f64: core::ops::Add::add, core::ops::Mul::mul, Self::min, Self::max;
-    i32: Self::wrapping_add, Self::wrapping_mul, Ord::min, Ord::max;
-    i64: Self::wrapping_add, Self::wrapping_mul, Ord::min, Ord::max;
-    u64: Self::wrapping_add, Self::wrapping_mul, Ord::min, Ord::max;
+    f32: ops::Add::add, ops::Mul::mul, Self::min, Self::max, |sum, many| sum / many as f32;
+    f64: ops::Add::add, ops::Mul::mul, Self::min, Self::max, |sum, many| sum / f64::from(many);
+    // More than i32 counts are more than there can be, and share nothing.
+    i32: Self::wrapping_add, Self::wrapping_mul, Ord::min, Ord::max, |sum, many| {
+        i32::try_from(many).map_or(0, |many| sum / many)
+    };
+    i64: Self::wrapping_add, Self::wrapping_mul, Ord::min, Ord::max, |sum, many| sum / i64::from(many);
+    u64: Self::wrapping_add, Self::wrapping_mul, Ord::min, Ord::max, |sum, many| sum / u64::from(many);
 }
 
 /// Combines arrays of numbers one by one.
@@ -87,6 +98,12 @@ pub fn elementwise<N: Number, F: Fn(N, N) -> N + Send + Sync + 'static>(combine:
 #[must_use]
 pub fn sum<N: Number>() -> impl Operator {
     elementwise(N::plus)
+}
+
+/// Their sum, shared by the members whose values are in it. The sum of whole numbers may wrap.
+#[must_use]
+pub fn mean<N: Number>() -> impl Operator {
+    Mean(elementwise(N::plus))
 }
 
 /// Their product.
@@ -130,9 +147,36 @@ impl<N: Number, F: Fn(N, N) -> N + Send + Sync + 'static> Operator for Elementwi
     }
 }
 
+/// Adds up, and shares in the end.
+struct Mean<F, N>(Elementwise<N, F>);
+
+impl<N: Number, F: Fn(N, N) -> N + Send + Sync + 'static> Operator for Mean<F, N> {
+    fn element_bytes(&self) -> Option<usize> {
+        self.0.element_bytes()
+    }
+
+    fn combine(&self, pieces: &[Bytes]) -> Option<Bytes> {
+        self.0.combine(pieces)
+    }
+
+    fn finish(&self, value: Payload, members: u32) -> Payload {
+        let share = |piece: &Bytes| {
+            let mut piece = BytesMut::from(&piece[..]);
+            for bytes in piece.chunks_exact_mut(N::BYTES) {
+                let number = N::read(bytes).shared_by(members.max(1)).write();
+                bytes.copy_from_slice(number.as_ref());
+            }
+            piece.freeze()
+        };
+        Payload::new(value.pieces().iter().map(share).collect())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
 
     fn bytes<N: Number>(numbers: &[N]) -> Bytes {
         numbers.iter().flat_map(|number| number.write().as_ref().to_vec()).collect::<Vec<u8>>().into()
@@ -154,6 +198,58 @@ mod tests {
         check::<u64>(min::<u64>(), &[&[3, 9], &[5, 7]], &[3, 7]);
         check::<f32>(max::<f32>(), &[&[3.5, f32::NAN], &[-1.0, 2.0]], &[3.5, 2.0]);
         check::<f64>(sum::<f64>(), &[&[0.5], &[0.25]], &[0.75]);
+    }
+
+    /// As one would write it who has all the time in the world.
+    fn naive<N: Number>(arrays: &[Vec<N>], combine: fn(N, N) -> N) -> Bytes {
+        let place = |at: usize| arrays.iter().map(|array| array[at]).reduce(combine).unwrap();
+        bytes(&(0..arrays[0].len()).map(place).collect::<Vec<N>>())
+    }
+
+    fn agree<N: Number>(arrays: &[Vec<N>]) {
+        let inputs: Vec<Bytes> = arrays.iter().map(|array| bytes(array)).collect();
+        assert_eq!(sum::<N>().combine(&inputs).unwrap(), naive(arrays, N::plus));
+        assert_eq!(mean::<N>().combine(&inputs).unwrap(), naive(arrays, N::plus));
+        assert_eq!(product::<N>().combine(&inputs).unwrap(), naive(arrays, N::times));
+        assert_eq!(min::<N>().combine(&inputs).unwrap(), naive(arrays, N::smaller));
+        assert_eq!(max::<N>().combine(&inputs).unwrap(), naive(arrays, N::larger));
+        // Where the bytes lie does not matter.
+        let moved = |input: &Bytes| Bytes::from([&[0], &input[..]].concat()).slice(1..);
+        let moved: Vec<Bytes> = inputs.iter().map(moved).collect();
+        assert_eq!(sum::<N>().combine(&moved), sum::<N>().combine(&inputs));
+    }
+
+    /// Two to five arrays of the same length.
+    fn arrays<N: Clone + core::fmt::Debug + 'static>(
+        number: impl Strategy<Value = N> + Clone + 'static,
+    ) -> impl Strategy<Value = Vec<Vec<N>>> {
+        (2..6_usize, 1..70_usize).prop_flat_map(move |(many, length)| vec(vec(number.clone(), length), many))
+    }
+
+    proptest! {
+        #[test]
+        fn arrays_are_combined_as_by_hand(
+            f32s in arrays(any::<f32>()),
+            f64s in arrays(any::<f64>()),
+            i32s in arrays(any::<i32>()),
+            i64s in arrays(any::<i64>()),
+            u64s in arrays(any::<u64>()),
+        ) {
+            agree(&f32s);
+            agree(&f64s);
+            agree(&i32s);
+            agree(&i64s);
+            agree(&u64s);
+        }
+    }
+
+    #[test]
+    fn a_mean_is_shared_in_the_end() {
+        let payload = |numbers: &[i64]| Payload::new(vec![bytes(&numbers[..1]), bytes(&numbers[1..])]);
+        assert_eq!(mean::<i64>().finish(payload(&[9, -9, 0]), 2), payload(&[4, -4, 0]));
+        let halves = Payload::new(vec![bytes(&[1.5_f32])]);
+        assert_eq!(mean::<f32>().finish(Payload::new(vec![bytes(&[6.0_f32])]), 4), halves);
+        assert_eq!(sum::<f32>().finish(halves.clone(), 4), halves);
     }
 
     #[test]

@@ -8,13 +8,15 @@
 //!
 //! | module | operators |
 //! |---|---|
-//! | [`arithmetic`] | sum, product, smallest and largest of numbers, one by one |
+//! | [`arithmetic`] | sum, mean, product, smallest and largest of numbers, one by one |
 
 pub mod arithmetic;
 
 use bytes::Bytes;
 
-pub use arithmetic::{Number, max, min, product, sum};
+use super::payload::Payload;
+
+pub use arithmetic::{Number, max, mean, min, product, sum};
 
 /// Combines values.
 pub trait Operator: Send + Sync + 'static {
@@ -24,6 +26,12 @@ pub trait Operator: Send + Sync + 'static {
     /// Combines pieces of at least two members, in this order. An empty one stands for pieces that do not fit each other,
     /// and does not fit anything; `None` if these do not.
     fn combine(&self, pieces: &[Bytes]) -> Option<Bytes>;
+
+    /// What a member makes, in the end, of a value in which those of so many members are: what it is, if nothing else is
+    /// said.
+    fn finish(&self, value: Payload, _members: u32) -> Payload {
+        value
+    }
 }
 
 /// A function of whole values.

@@ -1,0 +1,88 @@
+//! A process of the channels that are measured.
+
+use std::io::{BufRead, Write};
+use std::time::Instant;
+
+use bytes::Bytes;
+use cirrus_core::channel::Role;
+use cirrus_runtime::zip::{BroadcastChannel, Completeness, ReduceChannel, ShuffleChannel, Zip, operator};
+use tokio::runtime::Builder;
+
+type Error = Box<dyn std::error::Error>;
+
+/// Where the controller listens.
+pub(super) const CONTROLLER: &str = "CIRRUS_BENCH_CONTROLLER";
+/// Its token.
+pub(super) const TOKEN: &str = "CIRRUS_BENCH_TOKEN";
+/// How many processes there are.
+pub(super) const MEMBERS: &str = "CIRRUS_BENCH_MEMBERS";
+
+struct Seats {
+    news: BroadcastChannel,
+    sums: ReduceChannel,
+    records: ShuffleChannel,
+    /// This one broadcasts.
+    sends: bool,
+}
+
+/// Does what it is told until there is nothing more.
+pub(crate) fn run() -> Result<(), Error> {
+    let runtime = Builder::new_current_thread().enable_all().build()?;
+    let seats = runtime.block_on(join())?;
+    println!("ready");
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let words: Vec<&str> = line.split(' ').collect();
+        let [what, bytes, times] = words[..] else { return Err("not an order".into()) };
+        let seconds = runtime.block_on(seats.measure(what, bytes.parse()?, times.parse()?))?;
+        println!("{seconds}");
+        std::io::stdout().flush()?;
+    }
+    Ok(())
+}
+
+async fn join() -> Result<Seats, Error> {
+    let members = std::env::var(MEMBERS)?.parse()?;
+    let zip = Zip::connect(&std::env::var(CONTROLLER)?, &std::env::var(TOKEN)?).await?;
+    let news = zip.broadcast("news").await?;
+    let sums = zip.reduce("sums", operator::sum::<i64>(), Completeness::Strict).await?;
+    let records = zip.shuffle("records", Role::Both).await?;
+    sums.gathered(members).await?;
+    records.gathered(members).await?;
+    let sends = news.gathered(members).await?.last() == Some(&news.member());
+    Ok(Seats { news, sums, records, sends })
+}
+
+impl Seats {
+    async fn measure(&self, what: &str, bytes: usize, times: u32) -> Result<f64, Error> {
+        let data = Bytes::from(vec![1; bytes.next_multiple_of(8)]);
+        self.sums.barrier().await?;
+        let started = Instant::now();
+        for _ in 0..times {
+            match what {
+                "broadcast" if self.sends => _ = self.news.send(data.clone()).await?,
+                "broadcast" => _ = self.news.receive().await?,
+                "reduce" => _ = self.sums.all_reduce(data.clone()).await?,
+                "barrier" => _ = self.sums.barrier().await?,
+                "shuffle" => {
+                    let data = data.clone();
+                    let numbers = move |receivers: u32| partition(&data, receivers);
+                    self.records.shuffle(numbers).await?;
+                }
+                other => return Err(format!("{other}: not an order").into()),
+            }
+        }
+        Ok(started.elapsed().as_secs_f64())
+    }
+}
+
+/// Integers by their hash.
+fn partition(numbers: &[u8], receivers: u32) -> Vec<Vec<Bytes>> {
+    let each = numbers.len() / receivers as usize + numbers.len() / 64;
+    let mut all = vec![Vec::with_capacity(each); receivers as usize];
+    for (nth, number) in (0_u64..).zip(numbers.chunks_exact(8)) {
+        let hash = nth.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32;
+        all[(hash % u64::from(receivers)) as usize].extend_from_slice(number);
+    }
+    all.into_iter().map(|numbers| vec![numbers.into()]).collect()
+}

@@ -1,0 +1,150 @@
+//! `zip`: what channels cost, among processes of one machine that have no memory in common.
+//!
+//! | file | what |
+//! |---|---|
+//! | [`member`] | a process of the channels, which does what it is told and says how long it took |
+//!
+//! All processes do the same a number of times, one after the other, from a barrier on. A figure is the time of the slowest
+//! divided by that number, and the best of several such runs. A broadcast ends when its last receiver has all pieces; a
+//! reduce is one whose result everybody gets.
+
+pub(crate) mod member;
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::time::Instant;
+
+use cirrus_core::directory::Limits;
+use cirrus_runtime::io::IoThread;
+use cirrus_runtime::zip::controller::{Controller, ControllerSpec, Epochs, Job};
+use cirrus_runtime::zip::{ONLY_JOB, Zip};
+use cirrus_transport::tcp::Tcp;
+use clap::Args;
+
+use crate::first_light::figure;
+
+type Error = Box<dyn std::error::Error>;
+
+/// Nobody else can reach the controller: any token will do.
+const TOKEN: &str = "among processes of a benchmark";
+
+/// What to measure.
+#[derive(Args)]
+pub(crate) struct Options {
+    /// Processes.
+    #[arg(long, default_value_t = 8)]
+    members: usize,
+    /// Bytes of a large value or broadcast.
+    #[arg(long, default_value_t = 100_000_000)]
+    large: usize,
+    /// Repetitions of each measurement; the best counts.
+    #[arg(long, default_value_t = 3)]
+    repeat: u32,
+}
+
+/// A process of the channels.
+struct Member {
+    child: Child,
+    orders: ChildStdin,
+    words: BufReader<ChildStdout>,
+}
+
+impl Member {
+    fn start(controller: &str, members: usize) -> Result<Self, Error> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .arg("zip-member")
+            .env(member::CONTROLLER, controller)
+            .env(member::TOKEN, TOKEN)
+            .env(member::MEMBERS, members.to_string())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let (orders, words) = (child.stdin.take(), child.stdout.take());
+        let (orders, words) = (orders.ok_or("no pipe")?, BufReader::new(words.ok_or("no pipe")?));
+        Ok(Self { child, orders, words })
+    }
+
+    fn hear(&mut self) -> Result<String, Error> {
+        let mut line = String::new();
+        match self.words.read_line(&mut line)? {
+            0 => Err("a process ended early".into()),
+            _ => Ok(line.trim().to_owned()),
+        }
+    }
+}
+
+pub(crate) fn run(options: &Options) -> Result<(), Error> {
+    println!(
+        "machine: {} cores; {} processes over TCP",
+        std::thread::available_parallelism()?,
+        options.members
+    );
+    let io = IoThread::start()?;
+    let job = Job::new(ONLY_JOB, TOKEN, Limits { channels_max: 8, members_max: 1000 });
+    let spec = ControllerSpec::new("127.0.0.1:0", job, Epochs::Lent(Arc::default()));
+    let medium = Tcp::default();
+    let controller = io.block_on(Controller::start(&medium, spec))?;
+    let address = controller.address().to_owned();
+    io.handle().spawn(controller.run());
+    joins(&io, &address)?;
+    let mut members = Vec::new();
+    for _ in 0..options.members {
+        members.push(Member::start(&address, options.members)?);
+    }
+    for member in &mut members {
+        member.hear()?;
+    }
+    let large = options.large;
+    let mut measure = |what: &str, bytes: usize, times: u32| -> Result<f64, Error> {
+        let mut best = f64::INFINITY;
+        for _ in 0..options.repeat {
+            for member in &mut members {
+                writeln!(member.orders, "{what} {bytes} {times}")?;
+            }
+            let mut slowest = 0_f64;
+            for member in &mut members {
+                slowest = slowest.max(member.hear()?.parse()?);
+            }
+            best = best.min(slowest / f64::from(times));
+        }
+        Ok(best)
+    };
+    for (what, unit) in [("broadcast", 1.0), ("reduce", options.members as f64)] {
+        let seconds = measure(what, 100, 500)?;
+        figure(&format!("{what} of 100 B"), format!("{:.1} us", seconds * 1e6));
+        let seconds = measure(what, large, 3)?;
+        // Each byte must leave or enter every process but one, at the least.
+        let moved = large as f64 * unit.max(options.members as f64 - 1.0);
+        let rate = moved / seconds / 1e9;
+        figure(
+            &format!("{what} of {} MB", large / 1_000_000),
+            format!("{seconds:.3} s, {rate:.1} GB/s in all"),
+        );
+    }
+    let seconds = measure("barrier", 0, 500)?;
+    figure("barrier", format!("{:.1} us", seconds * 1e6));
+    let seconds = measure("shuffle", 8_000_000, 3)?;
+    figure("shuffle of 1 M integers each", format!("{seconds:.3} s"));
+    for mut member in members {
+        drop(member.orders);
+        member.child.wait()?;
+    }
+    Ok(())
+}
+
+/// How fast members come and go, one after the other: a join is answered when the member has its place.
+fn joins(io: &IoThread, address: &str) -> Result<(), Error> {
+    let count = 200;
+    io.block_on(async {
+        let zip = Zip::connect(address, TOKEN).await?;
+        let started = Instant::now();
+        let mut seats = Vec::new();
+        for _ in 0..count {
+            seats.push(zip.broadcast("joins").await?);
+        }
+        let each = started.elapsed() / count;
+        figure("a seat, from the call to its place, one after the other", format!("{} us", each.as_micros()));
+        Ok(())
+    })
+}

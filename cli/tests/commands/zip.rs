@@ -1,0 +1,82 @@
+//! Channels between real processes, one of which is killed.
+
+use std::path::Path;
+
+use rustix::process::Signal;
+
+use crate::job::Running;
+use crate::run::{cirrus, folder, names, write};
+
+const TOKEN: &str = "a token that is too long to guess";
+
+/// A controller at a free port, and where that is.
+fn controller(folder: &Path, listen: &str) -> (Running, String) {
+    let line = format!("controller --listen {listen} --token-file token");
+    let mut running = Running::start(folder, &line);
+    let said = running.until_says("listens on ");
+    let (_, address) = said.trim().rsplit_once(' ').expect("it says where");
+    (running, address.to_owned())
+}
+
+#[test]
+fn the_demo_kills_one_of_eight_and_the_others_have_their_sum() {
+    let folder = folder();
+    let mut running = Running::start(folder.path(), "zip demo --json");
+    running.until_says("have joined");
+    let children = running.children();
+    assert_eq!(children.len(), 8, "{children:?}");
+    let ran = running.end();
+    let found = ran.json();
+    assert_eq!(found["processes"], 8);
+    assert!(
+        found["killed"]["member"].as_str().is_some_and(|name| ran.err.contains(&format!("without {name}")))
+    );
+    assert!(found["from_kill_to_sum_ms"].as_f64() > Some(0.0), "{found}");
+    assert!(children.iter().all(|child| !child.lives()), "{children:?}");
+    assert!(names(folder.path()).is_empty());
+}
+
+#[test]
+fn the_demo_meets_at_a_controller_that_may_have_been_killed() {
+    let folder = folder();
+    write(folder.path(), "token", TOKEN);
+    let (first, address) = controller(folder.path(), "127.0.0.1:0");
+    let demo = format!("zip demo --quiet --controller {address} --token-file token");
+    cirrus(folder.path(), &demo).ok();
+    first.this().kill();
+    first.end().fails_by_signal();
+    // The next life has the next number, and listens where the first did.
+    let (second, _) = controller(folder.path(), &address);
+    cirrus(folder.path(), &demo).ok();
+    let epoch = std::fs::read_to_string(folder.path().join("cirrus-controller/controller-epoch"));
+    assert_eq!(epoch.expect("it is text"), "2");
+    // Who has another token is told so, and leaves nothing behind.
+    write(folder.path(), "other", "a token of another controller");
+    let refused = format!("zip demo --quiet --controller {address} --token-file other");
+    cirrus(folder.path(), &refused).fails(1, &["was not admitted"]);
+    second.signal(Signal::INT);
+    second.end().fails(130, &["interrupted"]);
+    assert_eq!(names(folder.path()), ["cirrus-controller", "other", "token"]);
+}
+
+#[test]
+fn a_demo_that_is_interrupted_leaves_nobody() {
+    let folder = folder();
+    let mut running = Running::start(folder.path(), "zip demo");
+    running.until_says("have joined");
+    let children = running.children();
+    running.signal(Signal::INT);
+    running.end().fails(130, &["interrupted"]);
+    crate::run::until("their end", || children.iter().all(|child| !child.lives()).then_some(()));
+}
+
+#[test]
+fn a_controller_wants_a_token_that_cannot_be_guessed() {
+    let folder = folder();
+    write(folder.path(), "short", "secret");
+    cirrus(folder.path(), "controller --token-file short").fails(2, &["6 characters", "16 at least"]);
+    cirrus(folder.path(), "controller").fails(2, &["CIRRUS_TOKEN", "--token-file"]);
+    cirrus(folder.path(), "controller --token-file none").fails(1, &["none"]);
+    assert_eq!(names(folder.path()), ["short"]);
+    cirrus(folder.path(), "zip member").fails(1, &["not to be started by hand"]);
+}
