@@ -4,11 +4,12 @@
 //! Every call ends within its deadline: that of the settings, or that of [`Channel::within`]. Who drops a call's future
 //! stops waiting, and nothing more: what was numbered or contributed stands.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
 use cirrus_core::ids::MemberId;
+use cirrus_core::member::End;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
@@ -28,14 +29,15 @@ pub struct Channel {
     name: Arc<str>,
     member: MemberId,
     calls: mpsc::Sender<Call>,
+    ended: Arc<OnceLock<End>>,
     deadline: Duration,
     pub(super) piece_bytes: usize,
 }
 
 impl Channel {
-    pub(super) fn new(name: Arc<str>, Joined { member, calls }: Joined, settings: &Settings) -> Self {
+    pub(super) fn new(name: Arc<str>, Joined { member, calls, ended }: Joined, settings: &Settings) -> Self {
         let (deadline, piece_bytes) = (settings.deadline, settings.piece_bytes);
-        Self { name, member, calls, deadline, piece_bytes }
+        Self { name, member, calls, ended, deadline, piece_bytes }
     }
 
     /// What it is called.
@@ -63,14 +65,22 @@ impl Channel {
         asked: impl FnOnce(Answer<T>) -> Call + Send,
     ) -> Result<T, ZipError> {
         let (answer, answered) = oneshot::channel();
-        let left = || ZipError::Left { channel: self.name.clone() };
         let asking = async {
-            self.calls.send(asked(answer)).await.map_err(|_| left())?;
-            answered.await.map_err(|_| left())?
+            self.calls.send(asked(answer)).await.map_err(|_| self.over())?;
+            answered.await.map_err(|_| self.over())?
         };
         match timeout(self.deadline, asking).await {
             Ok(answer) => answer,
             Err(_) => Err(self.late(call).await),
+        }
+    }
+
+    /// The member's time is over.
+    fn over(&self) -> ZipError {
+        let channel = self.name.clone();
+        match self.ended.get() {
+            Some(End::Fenced) => ZipError::Fenced { channel },
+            Some(End::Left) | None => ZipError::Left { channel },
         }
     }
 

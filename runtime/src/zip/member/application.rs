@@ -280,7 +280,9 @@ impl Application {
     pub(super) fn more_rounds(&mut self) -> u32 {
         self.receivers.retain(|receiver| !receiver.is_closed());
         let wanted = self.receivers.len().max(1);
-        let more = wanted.saturating_sub(self.credits + self.delivered.len());
+        // What came to nothing took no credit: who only sends would else be held up by it, and with it everybody.
+        let whole = self.delivered.iter().filter(|delivery| delivery.is_ok()).count();
+        let more = wanted.saturating_sub(self.credits + whole);
         self.credits += more;
         u32::try_from(more).unwrap_or(u32::MAX)
     }

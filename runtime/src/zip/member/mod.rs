@@ -22,7 +22,7 @@ mod effects;
 mod news;
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use cirrus_core::channel::{Role, Tenancy, ToController, ToMember};
@@ -90,6 +90,8 @@ pub(super) struct Spec {
 pub(super) struct Joined {
     pub(super) member: MemberId,
     pub(super) calls: mpsc::Sender<Call>,
+    /// How its time ended, once it has.
+    pub(super) ended: Arc<OnceLock<End>>,
 }
 
 /// What happens to a member from outside.
@@ -151,6 +153,7 @@ struct Shell<M: Medium> {
     /// Machines beside the member that have not finished what they had begun, once the application leaves.
     undrained: Option<u32>,
     over: Option<End>,
+    ended: Arc<OnceLock<End>>,
     _accepting: Task,
 }
 
@@ -174,6 +177,7 @@ async fn join_there<M: Medium>(place: Place<M>, spec: Spec) -> Result<Joined, Zi
     let (calls, called) = mpsc::channel(CALLS_MAX);
     let (settings, name) = (place.settings.clone(), spec.name.clone());
     let role = spec.shuffles.unwrap_or_default();
+    let ended = Arc::new(OnceLock::new());
     let connections = Connections::new(place.background.clone());
     let shell = Shell {
         member: Driver::new(Member::new(address.clone(), role, TENANCY), spec.member.clone()),
@@ -191,12 +195,13 @@ async fn join_there<M: Medium>(place: Place<M>, spec: Spec) -> Result<Joined, Zi
         spec,
         undrained: None,
         over: None,
+        ended: ended.clone(),
         _accepting: Task::spawn(accepting),
     };
     tokio::spawn(shell.run(control, news, called));
     let after = settings.deadline;
     match tokio::time::timeout(after, joined).await {
-        Ok(Ok(member)) => Ok(Joined { member: member?, calls }),
+        Ok(Ok(member)) => Ok(Joined { member: member?, calls, ended }),
         Ok(Err(_)) => Err(ZipError::Left { channel: name }),
         Err(_) => Err(ZipError::Deadline { call: "joining", channel: name, after, waits_for: Vec::new() }),
     }
@@ -230,6 +235,7 @@ impl<M: Medium> Shell<M> {
             self.application.counted(me, until);
         }
         if let Some(end) = self.over {
+            let _ = self.ended.set(end); // It ends once.
             self.application.end(end);
         }
     }

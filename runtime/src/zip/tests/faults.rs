@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 use cirrus_core::channel::Missing;
+use cirrus_core::ids::Millis;
+use cirrus_protocol::frame::Frame;
 use cirrus_transport::{Medium, TransportError};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Field, Process, all, over_each_medium};
 use crate::zip::{Completeness, ReduceChannel, Zip, ZipError, operator};
@@ -13,6 +16,8 @@ over_each_medium! {
     a_broadcast_outlives_the_root: killed_root;
     the_controller_can_be_killed_and_started_again: controller;
     who_has_another_token_is_told_so: token;
+    who_stands_still_for_longer_than_a_lease_is_fenced_and_joins_again: frozen;
+    strangers_disturb_nobody: strangers;
 }
 
 fn number(value: i64) -> Bytes {
@@ -24,7 +29,8 @@ async fn summing<M: Medium>(
     count: usize,
     completeness: Completeness,
 ) -> Vec<(Process, ReduceChannel)> {
-    let join = |zip: Zip<M>| async move { zip.reduce("sums", operator::sum::<i64>(), completeness).await };
+    let join =
+        move |zip: Zip<M>| async move { zip.reduce("sums", operator::sum::<i64>(), completeness).await };
     field.members(count, join).await
 }
 
@@ -137,4 +143,78 @@ async fn token<M: Medium>(field: Field<M>) {
     assert!(matches!(refused, Some(ZipError::Transport(TransportError::Denied { .. }))), "{refused:?}");
     // And who has it is let in.
     field.zip().await.broadcast("news").await.unwrap();
+}
+
+async fn frozen<M: Medium>(mut field: Field<M>) {
+    field.kill_controller();
+    field.lease = Millis(600);
+    field.start_controller().await;
+    let mut members = summing(&field, 3, Completeness::Survivors).await;
+    let (still, seat) = members.remove(1);
+    let name = seat.member();
+    // Its thread stands still until it is told to go on.
+    let (go_on, stands) = std::sync::mpsc::channel::<()>();
+    still.run(async move { stands.recv() });
+    let sum = |members: &Vec<(Process, ReduceChannel)>| {
+        let tasks = members.iter().map(|(process, channel)| {
+            let channel = channel.clone();
+            process.run(async move { channel.all_reduce(number(1)).await.unwrap() })
+        });
+        tasks.collect::<Vec<_>>()
+    };
+    for reduced in all(sum(&members)).await {
+        assert_eq!((reduced.members, reduced.missing.departed), (2, vec![name]));
+    }
+    go_on.send(()).unwrap();
+    // It is told what became of it, in a call that was under way or in a later one.
+    let told = still.run(async move {
+        loop {
+            match seat.all_reduce(number(1)).await {
+                Err(error @ ZipError::Fenced { .. }) => return error,
+                Err(ZipError::Indeterminate { .. }) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+    all(vec![told]).await;
+    let again = summing(&field, 1, Completeness::Survivors).await;
+    assert!(again[0].1.member() > name, "it is somebody new");
+    members.extend(again);
+    for reduced in all(sum(&members)).await {
+        assert_eq!((reduced.members, reduced.missing), (3, Missing::default()));
+    }
+}
+
+/// What is no proof of anything ends a connection, or holds it for a while; those who have joined notice nothing.
+async fn strangers<M: Medium>(field: Field<M>) {
+    let members = summing(&field, 3, Completeness::Strict).await;
+    let mut huge = Vec::new();
+    Frame::default().encode(u32::MAX, &mut huge).unwrap();
+    let whole = huge.clone();
+    // The body's length, which the header's checksum then belies; and a version from the future.
+    huge[12..16].copy_from_slice(&u32::MAX.to_le_bytes());
+    let mut newer = whole.clone();
+    newer[4] = 9;
+    let noise: Vec<u8> = (0..4000_u32).map(|at| (at * at % 251) as u8).collect();
+    let mut held = Vec::new();
+    for (words, ends) in
+        [(&noise[..], true), (&huge, true), (&newer, true), (&whole, true), (&whole[..20], false)]
+    {
+        let mut stream = field.medium.open(&field.address).await.unwrap();
+        // It may be closed before all is written.
+        let _ = stream.write.write_all(words).await;
+        let _ = stream.write.flush().await;
+        if ends {
+            let mut answer = Vec::new();
+            let read = tokio::time::timeout(super::PATIENCE, stream.read.read_to_end(&mut answer)).await;
+            assert!(read.is_ok() && answer.is_empty(), "it is closed without a word");
+        } else {
+            held.push(stream);
+        }
+    }
+    let tasks = members.iter().map(|(process, channel)| {
+        let channel = channel.clone();
+        process.run(async move { channel.all_reduce(number(1)).await.unwrap().members })
+    });
+    assert_eq!(all(tasks.collect()).await, [3; 3]);
 }

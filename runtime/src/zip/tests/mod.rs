@@ -43,12 +43,14 @@ struct Field<M: Medium> {
     address: String,
     epochs: Epochs,
     controller: Option<Process>,
+    lease: Millis,
 }
 
 impl<M: Medium> Field<M> {
     async fn start(medium: M, listen: &str) -> Self {
         let epochs = Epochs::Lent(Arc::new(Mutex::new(None)));
-        let mut field = Self { medium, address: listen.to_owned(), epochs, controller: None };
+        let (address, lease) = (listen.to_owned(), Millis(3000));
+        let mut field = Self { medium, address, epochs, controller: None, lease };
         field.start_controller().await;
         field
     }
@@ -57,6 +59,7 @@ impl<M: Medium> Field<M> {
         let job = Job::new(ONLY_JOB, TOKEN, LIMITS);
         let mut spec = ControllerSpec::new(self.address.clone(), job, self.epochs.clone());
         spec.config.channel.recovery = Millis(1500);
+        spec.lease = self.lease;
         let (medium, process) = (self.medium.clone(), Process::start());
         let started = process.run(async move { Controller::start(&medium, spec).await });
         let controller = started.await.unwrap().unwrap();
@@ -69,13 +72,15 @@ impl<M: Medium> Field<M> {
         self.controller = None;
     }
 
-    async fn zip_with(&self, token: &str) -> Result<Zip<M>, ZipError> {
+    /// A way into channels, which is to be awaited in the process whose members are to live and die with it.
+    fn zip_with(&self, token: &str) -> impl Future<Output = Result<Zip<M>, ZipError>> + Send + use<M> {
         let credential = Credential { job: ONLY_JOB, token: auth::digest(token) };
         let mut settings = Settings { deadline: PATIENCE / 2, ..Settings::default() };
         settings.member.attach = Millis(300);
         settings.messages.limits.missing = Millis(300);
         settings.shuffle.limits.missing = Millis(300);
-        Zip::over(self.medium.clone(), &self.address, credential, listen_at(&self.address), settings).await
+        let (medium, address) = (self.medium.clone(), self.address.clone());
+        async move { Zip::over(medium, &address, credential, listen_at(&address), settings).await }
     }
 
     async fn zip(&self) -> Zip<M> {
@@ -83,15 +88,17 @@ impl<M: Medium> Field<M> {
     }
 
     /// So many processes, each of which joins with `join`, one after the other.
-    async fn members<C, F>(&self, count: usize, join: impl Fn(Zip<M>) -> F) -> Vec<(Process, C)>
+    async fn members<C, J, F>(&self, count: usize, join: J) -> Vec<(Process, C)>
     where
         C: Send + 'static,
+        J: Fn(Zip<M>) -> F + Clone + Send + Sync + 'static,
         F: Future<Output = Result<C, ZipError>> + Send + 'static,
     {
         let mut members = Vec::new();
         for _ in 0..count {
             let process = Process::start();
-            let joined = process.run(join(self.zip().await)).await.unwrap();
+            let (zip, join) = (self.zip_with(TOKEN), join.clone());
+            let joined = process.run(async move { join(zip.await?).await }).await.unwrap();
             members.push((process, joined.unwrap()));
         }
         members

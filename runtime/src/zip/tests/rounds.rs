@@ -151,7 +151,7 @@ async fn shuffles<M: Medium>(field: Field<M>) {
     let roles = [Role::Both, Role::Sender, Role::Both, Role::Receiver, Role::Both];
     let mut members = Vec::new();
     for role in roles {
-        members.extend(field.members(1, |zip| async move { zip.shuffle("records", role).await }).await);
+        members.extend(field.members(1, move |zip| async move { zip.shuffle("records", role).await }).await);
     }
     let ids: Vec<MemberId> = members.iter().map(|(_, channel)| channel.member()).collect();
     let receivers: Vec<MemberId> =
