@@ -1,4 +1,4 @@
-//! Every bug is hunted and caught, and every rule catches something.
+//! Every bug is on the list that `verify bugs` hunts, and every rule catches something there.
 
 use std::collections::BTreeSet;
 
@@ -21,14 +21,6 @@ const BY_HAND: &[RuleName] = &[
 ];
 
 #[test]
-fn every_bug_is_caught_by_the_rule_it_names() {
-    for seeded in ALL {
-        let hunt = seeded.hunt().unwrap();
-        assert!(hunt.caught(), "{:?}: {:?}", seeded.bug, hunt.failure);
-    }
-}
-
-#[test]
 fn every_bug_of_core_is_hunted() {
     let source = include_str!("../../../core/src/bug.rs");
     let body = source.split_once("pub enum Bug {").unwrap().1.split_once("\n}").unwrap().0;
@@ -37,14 +29,6 @@ fn every_bug_of_core_is_hunted() {
     let hunted: BTreeSet<String> = ALL.iter().map(|seeded| format!("{:?}", seeded.bug)).collect();
     assert_eq!(hunted.iter().map(String::as_str).collect::<BTreeSet<_>>(), variants);
     assert!(variants.len() >= 12);
-}
-
-#[test]
-fn what_comes_of_a_bug_is_caught_by_the_rule_over_the_cluster() {
-    for seeded in CONSEQUENCES {
-        let hunt = seeded.hunt_alone().unwrap();
-        assert!(hunt.caught(), "{seeded:?}: {:?}", hunt.failure);
-    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! A member alone, fed anything: as a child, as a parent, as a root, in two terms.
 
+use std::sync::Arc;
+
 use cirrus_core::bug::Bugs;
 use cirrus_core::channel::{
     Assign, Census, Chunk, Contribution, Cut, Frame, Head, Origin, Parent, Piece as Part, Probe, Report,
@@ -37,7 +39,7 @@ fn edge(member: MemberId, serial: u32) -> Edge {
 }
 
 fn piece(sequence: u32, index: u32) -> Piece {
-    Piece { sender: 0, sequence: Sequence(sequence), index, with: Vec::new(), roll: None }
+    Piece { sender: 0, sequence: Sequence(sequence), index, with: Arc::default(), roll: None }
 }
 
 fn head(term: u32) -> Head {

@@ -51,7 +51,7 @@ pub struct Piece {
     /// Which piece, from 0.
     pub index: u32,
     /// What else is in it, in this order: whose, and of which of its calls.
-    pub with: Vec<(Address, Sequence)>,
+    pub with: Arc<[(Address, Sequence)]>,
     /// What it is about where shuffles broadcast rosters.
     pub roll: Option<Arc<Roll<Address>>>,
 }
@@ -331,7 +331,7 @@ impl Piece {
     /// The only piece of a roster.
     #[must_use]
     pub fn of_roll(sender: Address, sequence: u32, roll: Arc<Roll<Address>>) -> Self {
-        Self { sender, sequence: Sequence(sequence), index: 0, with: Vec::new(), roll: Some(roll) }
+        Self { sender, sequence: Sequence(sequence), index: 0, with: Arc::default(), roll: Some(roll) }
     }
 
     /// Whose values are in it, and of which calls.

@@ -8,6 +8,7 @@ pub mod shuffle;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use cirrus_core::channel::{Head, Origin};
 use cirrus_core::ids::{MemberId, Round};
@@ -115,7 +116,7 @@ fn exact(setup: &Setup, mesh: &Mesh, _: &Process, head: &Head, pieces: Option<&[
     }
     let planned = setup.sends.iter().filter(|(address, _)| *address == sender).nth(place);
     let Some((_, count)) = planned else { return Verdict::Broken("nobody sent that") };
-    let piece = |index| Piece { sender, sequence: origin.sequence, index, with: Vec::new(), roll: None };
+    let piece = |index| Piece { sender, sequence: origin.sequence, index, with: Arc::default(), roll: None };
     let sent = (0..*count).map(piece);
     Verdict::from_bool(sent.eq(pieces.iter().cloned()), "other bytes were delivered than were sent")
 }

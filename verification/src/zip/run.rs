@@ -79,12 +79,14 @@ pub(super) fn step<M: Ruled>(
 fn combine(inputs: Vec<Piece>) -> Piece {
     let mut inputs = inputs.into_iter();
     let mut all = inputs.next().expect("there is something to combine");
+    let mut with = all.with.to_vec();
     for input in inputs {
         // Pieces of different places would be a mistake: it shows in the values.
         let place = if input.index == all.index { input.sender } else { Address::MAX };
-        all.with.push((place, input.sequence));
-        all.with.extend(input.with);
+        with.push((place, input.sequence));
+        with.extend(input.with.iter());
     }
+    all.with = with.into();
     all
 }
 
@@ -259,7 +261,7 @@ impl Run<'_, '_> {
         };
         let Some(pieces) = planned else { return };
         let sequence = Sequence(u32::try_from(called + 1).unwrap_or(u32::MAX));
-        let piece = |index| Piece { sender: address, sequence, index, with: Vec::new(), roll: None };
+        let piece = |index| Piece { sender: address, sequence, index, with: Arc::default(), roll: None };
         let pieces = (0..*pieces).map(piece).collect();
         self.to(
             address,

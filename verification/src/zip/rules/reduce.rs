@@ -5,7 +5,7 @@ use cirrus_core::ids::{ControllerEpoch, MemberId};
 use cirrus_core::member::Reduction;
 use cirrus_core::rule::Verdict;
 
-use super::super::{Fault, Mesh, Piece, Process, Setup};
+use super::super::{Address, Fault, Mesh, Piece, Process, Setup};
 use super::{Check, Rule, delivered, rule};
 
 /// Every member's value is in a result once.
@@ -84,13 +84,13 @@ impl Inside {
     }
 
     /// Whether those of this process are.
-    fn holds(&self, process: &Process) -> bool {
-        self.pieces > 0 && self.counts.get(process.machine.address as usize) == Some(&self.pieces)
+    fn holds(&self, address: Address) -> bool {
+        self.pieces > 0 && self.counts.get(address as usize) == Some(&self.pieces)
     }
 
     /// Whether those of this member are.
     fn has(&self, mesh: &Mesh, member: MemberId) -> bool {
-        mesh.of(member).is_some_and(|process| self.holds(process))
+        mesh.seats.get(&member).is_some_and(|address| self.holds(*address))
     }
 }
 
@@ -199,11 +199,19 @@ fn complete(_: &Setup, mesh: &Mesh, _: &Process, head: &Head, pieces: Option<&[P
     if seal.missing.late.iter().any(|member| mesh.is_daemon(*member)) {
         return Verdict::Broken("a daemon is late, which has no value");
     }
-    let counted = mesh.applications().filter(|(member, _)| member.stamp <= head.cut);
-    let mut counted = counted.filter(|(member, _)| !mesh.forgotten.contains(member));
     let inside = Inside::of(mesh, pieces);
-    // It is in it, or named as late, and not both.
-    let all = counted.all(|(member, it)| inside.holds(it) != seal.missing.late.contains(&member));
+    let late = &seal.missing.late;
+    let counted = |member: MemberId| member.stamp <= head.cut && !mesh.forgotten.contains(&member);
+    let stays = |member: MemberId, address: Address| {
+        let live = mesh.controller.tree.contains(member).then(|| mesh.live(address)).flatten();
+        live.is_some_and(|it| !it.is_daemon()) && counted(member)
+    };
+    // It is in it, or named as late, and not both. Most are in it, and are not looked at: rules come here often.
+    let mut others = mesh.seats.iter().filter(|(_, address)| !inside.holds(**address));
+    let lacks = others.any(|(member, address)| stays(*member, *address) && !late.contains(member));
+    let mut late = late.iter().filter_map(|member| Some((*member, *mesh.seats.get(member)?)));
+    let twice = late.any(|(member, address)| stays(member, address) && inside.holds(address));
+    let all = !lacks && !twice;
     Verdict::from_bool(all, "a member that stays is neither in a result nor late")
 }
 
