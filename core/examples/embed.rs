@@ -54,8 +54,7 @@ impl Platform {
             Out::ClearTimer(timer) => _ = self.timers.remove(&(me, timer)),
             Out::Deliver { pieces, .. } => self.delivered.push((me, pieces.unwrap_or_default().concat())),
             Out::Sent { outcome, .. } => println!("member {me} learns of its broadcast: {outcome:?}"),
-            Out::Refused(_) | Out::Ended(_) | Out::HangRoot(_) | Out::HangSubmitter(_) => {}
-            Out::Combine { .. } | Out::Reduced { .. } => {} // Of channels that reduce.
+            _ => {} // Of channels that reduce, or not in this story.
         }
     }
 

@@ -6,6 +6,14 @@
 /// A mistake somebody could make. Each names, in `cirrus-verification`, the rule that must catch it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Bug {
+    /// The root of a reduce seals a result that was sent to its handler and not taken.
+    SealedUntaken,
+    /// The root of a reduce hands a result to another handler while the one before may have taken it.
+    HandedTwice,
+    /// The root of a reduce gives up a result that its handler may have taken.
+    UnhandledEarly,
+    /// The controller takes a second handler.
+    SecondHandlerTaken,
     /// The store does not look whether a gradient's name is recorded.
     DuplicateApplied,
     /// The store acknowledges a gradient that it refuses for want of room.
@@ -214,6 +222,16 @@ pub enum Bug {
     RoundsNotFreed,
     /// A member does not say again that it wants to leave, to a controller that may not have heard it.
     LeaveLost,
+    /// A member that has lost the controller gives up its parent, too.
+    LostControllerHangs,
+    /// Members that have lost the controller all call it again at the same moment.
+    AllCallAtOnce,
+    /// A member calls a controller that is not there as often as it can.
+    PauseNeverGrows,
+    /// A member goes back to an earlier life of the controller.
+    EarlierLifeBelieved,
+    /// A member that wants to leave waits for as long as it takes.
+    DrainsForEver,
     /// A member does not see that a link was closed.
     CloseUnnoticed,
     /// Children are not told that a round is aborted.

@@ -9,9 +9,12 @@ mod tests;
 use std::time::{Duration, Instant};
 
 use cirrus_core::bug::Bug;
+use cirrus_core::controller::handler;
 use cirrus_core::controller::machines::rules as machines;
 use cirrus_core::controller::recovery::rules as recovery;
 use cirrus_core::directory::recovery::rules as lives;
+use cirrus_core::member::contact::rules as contact;
+use cirrus_core::member::reduce::rules as results;
 use cirrus_core::rule::RuleName;
 use cirrus_core::{controller, direct, directory, fleet, lease, member, messages, shuffle, store, worker};
 
@@ -143,6 +146,11 @@ pub const ALL: &[Seeded] = &[
     seeded(Bug::StaleFrameTaken, member::rules::STRANGERS_UNHEARD, "member"),
     seeded(Bug::RoundsNotFreed, member::rules::BOUNDED, "zip-calm"),
     seeded(Bug::LeaveLost, zip::ENDS.name, "zip-leave-cut"),
+    seeded(Bug::LostControllerHangs, contact::ROUNDS_GO_ON, "member-contact"),
+    seeded(Bug::AllCallAtOnce, contact::SPREAD, "member-contact"),
+    seeded(Bug::PauseNeverGrows, contact::CALLS_AGAIN, "member-contact"),
+    seeded(Bug::EarlierLifeBelieved, contact::NO_EARLIER_LIFE, "member-contact"),
+    seeded(Bug::DrainsForEver, member::rules::OVERDUE, "member-contact"),
     seeded(Bug::CloseUnnoticed, zip::NO_GHOSTS.name, "zip-breaks"),
     seeded(Bug::VoidUntold, zip::ENDS.name, "zip-crash"),
     seeded(Bug::CursorKept, zip::ENDS.name, "zip-crash"),
@@ -173,6 +181,10 @@ pub const ALL: &[Seeded] = &[
     seeded(Bug::NamedAgain, zip::NAMED.name, "sum-strict"),
     seeded(Bug::MissingUntold, zip::TOLD.name, "sum-crash"),
     seeded(Bug::LateToldSealed, zip::TOLD.name, "late"),
+    seeded(Bug::SealedUntaken, results::SEALED_TAKEN, "handled"),
+    seeded(Bug::HandedTwice, results::HANDED_ONE, "member-handled"),
+    seeded(Bug::UnhandledEarly, results::NOT_GIVEN_UP, "handled-crash"),
+    seeded(Bug::SecondHandlerTaken, handler::ONE_HANDLER, "handled-next"),
     seeded(Bug::LateUnnamed, zip::COMPLETE.name, "late"),
     seeded(Bug::QuorumIgnored, zip::QUORUM.name, "late-quorum"),
     seeded(Bug::LateMixed, zip::COMBINED_ONCE.name, "late"),
@@ -210,6 +222,7 @@ pub const ALL: &[Seeded] = &[
 /// What comes of a bug, if no machine's own rule stops it first: each promise of a whole cluster, the bug that
 /// breaks it in the end, and where. Only that rule is asked.
 pub const CONSEQUENCES: &[Seeded] = &[
+    seeded(Bug::SealedUntaken, zip::HANDLED.name, "handled-break"),
     seeded(Bug::DuplicateApplied, p1::ONCE.name, "job-crash"),
     seeded(Bug::SnapshotMissesName, p1::TABLE_RECORDED.name, "job-store"),
     seeded(Bug::EpochReused, p1::ACKNOWLEDGED_RECORDED.name, "job-store"),

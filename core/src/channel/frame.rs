@@ -43,6 +43,8 @@ pub enum Piece<P> {
     Part(P, bool),
     /// There will be no more: the round is aborted for everybody.
     Void,
+    /// The round is whole, and its bytes are with who handles them.
+    Handled,
 }
 
 /// A piece with its place.

@@ -42,6 +42,8 @@ pub enum Failure {
     Churn,
     /// Members have given values of different sizes.
     Mismatch,
+    /// There was a result, and in time nobody who handles it.
+    Unhandled,
 }
 
 /// What a reduce has come to.

@@ -13,6 +13,8 @@ pub struct Config {
     pub probe: Millis,
     /// How many departures from before its reign a new root is told of: as many as a reduce may name, else none.
     pub departed_max: u32,
+    /// One lambda at most receives, in a channel of reduces: the results are for it.
+    pub one_receiver: bool,
     /// How many of the last places are looked at for a member that is good for a place with children.
     pub scan: u32,
     /// How long after each step of a change of fan-out the next one follows.
@@ -30,6 +32,7 @@ impl Default for Config {
             members_max: 1000,
             probe: Millis(2000),
             departed_max: 0,
+            one_receiver: false,
             scan: 16,
             reshape: Millis(100),
             recovery: Millis(10_000),
@@ -116,6 +119,8 @@ pub enum Refusal {
     IdsExhausted,
     /// The machine has a daemon in this channel. It may be dead and not have been missed yet.
     SecondDaemon,
+    /// The channel has somebody who handles its results. It may be dead and not have been missed yet.
+    HandlerTaken,
 }
 
 /// A channel's timers.

@@ -17,6 +17,7 @@
 
 mod departed;
 mod event;
+pub mod handler;
 pub mod machines;
 pub mod recovery;
 mod relay;
@@ -89,6 +90,8 @@ pub struct Channel<A> {
     pub records: Vec<Option<Record<A>>>,
     /// By machine: its daemon, if it has one. No more than there are members.
     pub daemons: BTreeMap<MachineId, MemberId>,
+    /// Who handles results, in a channel where one does.
+    pub handler: Option<MemberId>,
     /// Who is the root, and in which term.
     pub reign: Option<Reign>,
     /// All members.
@@ -138,6 +141,7 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             tree: Tree::new(epoch, fan_out),
             records: Vec::new(),
             daemons: BTreeMap::new(),
+            handler: None,
             reign: None,
             all: Cut::default(),
             departed: Vec::new(),
@@ -194,6 +198,9 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
         if second && !config.bugs.has(Bug::SecondDaemonTaken) {
             return out.push(Effect::Refuse { call, reason: Refusal::SecondDaemon });
         }
+        if self.has_handler(config, &newcomer) {
+            return out.push(Effect::Refuse { call, reason: Refusal::HandlerTaken });
+        }
         if self.all.census.count >= config.members_max {
             return out.push(Effect::Refuse { call, reason: Refusal::Full });
         }
@@ -204,6 +211,9 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
         let slot = member.slot as usize;
         if self.records.len() <= slot {
             self.records.resize(slot.saturating_add(1), None);
+        }
+        if config.one_receiver && newcomer.handles() {
+            self.handler = Some(member);
         }
         if let Some(record) = self.records.get_mut(slot) {
             *record = Some(Record::new(member, newcomer));
@@ -319,6 +329,7 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             Some(record) => record.take(),
             None => None,
         };
+        self.handler = self.handler.filter(|handler| *handler != member);
         if let Some(probe) = record.as_ref().and_then(|record| record.probe) {
             out.push(Effect::ClearTimer(Timer::Probe(member, probe)));
         }

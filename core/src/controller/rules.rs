@@ -5,7 +5,7 @@ use core::fmt::Debug;
 use core::hash::Hash;
 
 use super::machines::rules as machines;
-use super::{Channel, Config, Effect, Event, Timer, recovery};
+use super::{Channel, Config, Effect, Event, Timer, handler, recovery};
 use crate::channel::{Census, Present, ToController, ToMember};
 use crate::ids::{LinkId, MemberId};
 use crate::rule::{Rule, RuleName, Ruled, Step, StepRule, Verdict};
@@ -52,6 +52,7 @@ impl<A: Clone + Debug + Eq + Hash + 'static> Ruled for Channel<A> {
         Rule { name: ROSTER_EXACT, check: roster_exact },
         Rule { name: machines::ONE_DAEMON, check: machines::one_daemon },
         Rule { name: machines::LODGED, check: machines::lodged },
+        Rule { name: handler::ONE_HANDLER, check: handler::one_handler_rule },
     ];
     const STEP_RULES: &'static [StepRule<Self>] = &[
         StepRule { name: LOCAL, check: local },

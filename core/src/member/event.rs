@@ -3,8 +3,8 @@
 use alloc::vec::Vec;
 
 use crate::bug::Bugs;
-use crate::channel::{Failure, Frame, Head, Missing, Submit, ToController, ToMember, Try};
-use crate::ids::{LinkId, MemberId, Millis, Round, Sequence, Term};
+use crate::channel::{Chunk, Failure, Frame, Head, Missing, Resume, Submit, ToController, ToMember, Try};
+use crate::ids::{ControllerEpoch, LinkId, MemberId, Millis, Round, Sequence, Term};
 
 /// What a channel is for. One name is one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,12 +35,21 @@ pub struct Config {
     pub missing_max: u32,
     /// When a reduce goes on without the late; `None` if it waits for everybody.
     pub deadline: Option<Deadline>,
+    /// In a channel of reduces whose results one member handles, the one that receives: how long a result is kept when
+    /// there is none. `None` if all get the results.
+    pub handler: Option<Millis>,
     /// How long a link may take to come about before it is reported.
     pub attach: Millis,
     /// The pause before a link is made again.
     pub redial: Millis,
     /// How long a sender may be away in the middle of a broadcast before that is aborted.
     pub submission: Millis,
+    /// The longest pause before a controller that was lost is called the first time.
+    pub recontact: Millis,
+    /// The longest pause at all. Whoever has not called when a restarted controller has waited long enough is dead for it.
+    pub recontact_max: Millis,
+    /// How long one who wants to leave may take to finish what it has begun.
+    pub drain: Millis,
     /// Seeded bugs.
     pub bugs: Bugs,
 }
@@ -57,9 +66,13 @@ impl Default for Config {
             strict: false,
             missing_max: 16,
             deadline: None,
+            handler: None,
             attach: Millis(2000),
             redial: Millis(100),
             submission: Millis(10_000),
+            recontact: Millis(100),
+            recontact_max: Millis(2000),
+            drain: Millis(60_000),
             bugs: Bugs::default(),
         }
     }
@@ -80,8 +93,16 @@ pub struct Deadline {
 pub enum Event<A, P> {
     /// The controller says something.
     Controller(ToMember<A>),
-    /// The connection to the controller stands again.
-    ControllerUp,
+    /// The controller has taken the call, and has said which life of it this is.
+    ControllerUp {
+        /// That one.
+        epoch: ControllerEpoch,
+    },
+    /// The connection to the controller broke, or was not made.
+    ControllerLost {
+        /// Any number, so that not all call again at the same moment.
+        luck: u32,
+    },
     /// The parent has taken the call.
     LinkUp(LinkId),
     /// A link broke, or the call was not taken.
@@ -113,7 +134,16 @@ pub enum Event<A, P> {
         /// The piece.
         submit: Submit<P>,
     },
-    /// To the root: a sender's connection broke.
+    /// To the root: who handles results has called, or has taken one.
+    Collected {
+        /// Who.
+        from: MemberId,
+        /// What it has.
+        resume: Resume,
+    },
+    /// To who handles results: a piece of one, from the root.
+    Handed(Chunk<P>),
+    /// To the root: a sender's connection broke, or that of who handles results.
     SubmitterDown(MemberId),
     /// The application sends something to all.
     Send(Vec<P>),
@@ -143,6 +173,10 @@ pub enum Event<A, P> {
 pub enum Effect<A, P> {
     /// Say this to the controller. What finds no connection is lost.
     ToController(ToController<A>),
+    /// Call the controller.
+    CallController,
+    /// Close the connection to the controller; [`Event::ControllerLost`] follows.
+    HangController,
     /// Call the parent.
     Dial {
         /// The link to be.
@@ -183,7 +217,16 @@ pub enum Effect<A, P> {
         /// The first piece that is missing.
         index: u32,
     },
-    /// Close a sender's connection.
+    /// To the root, from who handles results: this is what it has.
+    Collect(Resume),
+    /// To who handles results: a piece of one.
+    Hand {
+        /// Who.
+        to: MemberId,
+        /// The piece.
+        chunk: Chunk<P>,
+    },
+    /// Close the connection of a sender, or of who handles results.
     HangSubmitter(MemberId),
     /// To the application: a round, whole or aborted.
     Deliver {
@@ -280,6 +323,8 @@ pub enum End {
     Left,
     /// It was declared dead.
     Fenced,
+    /// It wanted to leave and was not let go in time. For the others it has died.
+    Overdue,
 }
 
 /// A member's timers. They name what they belong to, so that a late firing means nothing.
@@ -295,4 +340,10 @@ pub enum Timer {
     Submission(MemberId, Sequence),
     /// All should have given their values by now.
     RoundDeadline(Term, Round),
+    /// Somebody should have come for the result by now.
+    HandlerLost(Term, Round),
+    /// Call the controller again, after so many calls that came to nothing.
+    Reregister(u32),
+    /// The member should have left by now.
+    Drain,
 }

@@ -16,7 +16,9 @@
 //! [`broadcast`] and [`reduce`] decide what travels on the links.
 
 pub mod broadcast;
+pub mod contact;
 mod event;
+mod leaving;
 mod links;
 pub mod reduce;
 pub mod rules;
@@ -27,11 +29,12 @@ use core::hash::Hash;
 
 use crate::bug::Bug;
 use crate::channel::{Assign, Frame, Parent, Registration, Role, Tenancy, ToController, ToMember};
-use crate::ids::{AssignmentVersion, LinkId, MemberId};
+use crate::ids::{AssignmentVersion, ControllerEpoch, LinkId, MemberId};
 use crate::machine::{Effects, Machine};
 use crate::tree::Edge;
 
 use broadcast::{Broadcast, Env};
+pub use contact::Contact;
 pub use event::{Config, Deadline, Effect, End, Event, Kind, Outcome, Reduction, Refusal, Timer};
 pub use links::{Downlink, Line, Links, Uplink};
 use reduce::Reduce;
@@ -65,6 +68,8 @@ pub struct Member<A, P> {
     pub id: Option<MemberId>,
     /// What it is doing.
     pub phase: Phase,
+    /// Its connection to the controller.
+    pub contact: Contact,
     /// Its newest assignment.
     pub version: AssignmentVersion,
     /// What it was assigned.
@@ -86,7 +91,8 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Machine for Mem
         }
         match event {
             Event::Controller(word) => self.told(config, word, out),
-            Event::ControllerUp => self.controller_up(config, out),
+            Event::ControllerUp { epoch } => self.controller_up(config, epoch, out),
+            Event::ControllerLost { luck } => self.controller_lost(config, luck, out),
             Event::LinkUp(link) => self.link_up(config, link, out),
             Event::LinkDown(link) => self.link_down(config, link, out),
             Event::Frame { link, frame } => self.frame(config, link, frame, out),
@@ -99,8 +105,15 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Machine for Mem
                 self.rounds(config, out, |it, env, out| it.submitted(env, from, submit, out));
             }
             Event::SubmitterDown(from) => {
-                self.rounds(config, out, |it, env, out| it.submitter_down(env, from, out));
+                self.values(config, out, |it, rounds, env, out| {
+                    it.handler_down(from);
+                    rounds.submitter_down(env, from, out);
+                });
             }
+            Event::Collected { from, resume } => {
+                self.values(config, out, |it, rounds, env, out| it.collected(env, rounds, from, resume, out));
+            }
+            Event::Handed(chunk) => self.rounds(config, out, |it, env, _| it.handed(env, chunk)),
             Event::Send(pieces) => self.send(config, pieces, out),
             Event::Reduce(pieces) => self.reduce(config, pieces, out),
             Event::Combined { term, at, index, value } => {
@@ -110,6 +123,8 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Machine for Mem
             }
             Event::Receive(count) => self.rounds(config, out, |it, _, _| it.receive(count)),
             Event::Leave => self.leave(config, out),
+            Event::Timer(Timer::Reregister(losses)) => self.contact.call(losses, out),
+            Event::Timer(Timer::Drain) => self.overdue(config, out),
             Event::Timer(Timer::Redial(link)) => self.redial(link, out),
             Event::Timer(Timer::Attach(link)) => self.unattached(config, link, out),
             Event::Timer(Timer::RedialRoot(term)) => {
@@ -120,6 +135,11 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Machine for Mem
             }
             Event::Timer(Timer::RoundDeadline(term, round)) => {
                 self.values(config, out, |it, rounds, _, _| it.overdue(rounds, term, round));
+            }
+            Event::Timer(Timer::HandlerLost(term, round)) => {
+                self.values(config, out, |it, rounds, env, out| {
+                    it.unhandled(env, rounds, (term, round), out);
+                });
             }
         }
     }
@@ -135,6 +155,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
             tenancy,
             id: None,
             phase: Phase::Joining,
+            contact: Contact::default(),
             version: AssignmentVersion::default(),
             links: Links::default(),
             broadcast: Broadcast::default(),
@@ -162,7 +183,8 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
         let Some(me) = self.id else { return }; // Not in the channel: nothing of it can concern it.
         let draining = self.phase != Phase::Seated;
         let daemon = self.tenancy.is_daemon();
-        let env = Env { config, me, daemon, address: &self.address, links: &self.links, draining };
+        let handles = config.handler.is_some() && self.role.receives() && !daemon;
+        let env = Env { config, me, daemon, handles, address: &self.address, links: &self.links, draining };
         notice(&mut self.reduce, &mut self.broadcast, &env, out);
         if self.broadcast.behind && !config.bugs.has(Bug::LeftBehindStays) {
             // M2: it was declared dead, and the controller may not know it any more.
@@ -202,26 +224,51 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
     }
 
     /// The connection to the controller stands again: what it may not have heard is said once more.
-    fn controller_up(&self, config: &Config, out: &mut impl Effects<Effect<A, P>>) {
+    fn controller_up(
+        &mut self,
+        config: &Config,
+        epoch: ControllerEpoch,
+        out: &mut impl Effects<Effect<A, P>>,
+    ) {
+        if !self.contact.up(config, epoch, out) {
+            return;
+        }
         out.push(Effect::ToController(ToController::Hello(self.registration())));
         if self.phase == Phase::Leaving && !config.bugs.has(Bug::LeaveLost) {
             out.push(Effect::ToController(ToController::Leave));
         }
     }
 
+    /// Rounds go on without it.
+    fn controller_lost(&mut self, config: &Config, luck: u32, out: &mut impl Effects<Effect<A, P>>) {
+        if self.id.is_none() {
+            return; // There is nothing by which to call again: whoever has asked for it asks anew.
+        }
+        self.contact.lost(config, luck, out);
+        if config.bugs.has(Bug::LostControllerHangs) {
+            let up = self.links.up();
+            up.into_iter().for_each(|link| self.link_down(config, link, out));
+        }
+    }
+
     fn told(&mut self, config: &Config, word: ToMember<A>, out: &mut impl Effects<Effect<A, P>>) {
+        if !self.contact.hears() {
+            return; // It came on a connection that was given up.
+        }
         match word {
             ToMember::Welcome(member) => {
                 if self.id.is_none() {
                     self.id = Some(member);
                     self.phase = Phase::Seated;
+                    self.contact.epoch = member.stamp.epoch;
                 }
             }
             ToMember::Assign(assign) => self.assigned(config, assign, out),
             ToMember::Probe(probe) => out.push(Effect::ToController(ToController::Answer(probe))),
             ToMember::Fenced => self.end(End::Fenced, out),
             ToMember::Released => self.end(End::Left, out),
-            ToMember::Roll(_) | ToMember::Gone(_) => {} // For a shuffle beside it.
+            ToMember::Gone(member) => self.values(config, out, |it, _, _, _| it.handler_gone(member)),
+            ToMember::Roll(_) => {} // For a shuffle beside it.
         }
     }
 
@@ -426,29 +473,5 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
             Some(refusal) => out.push(Effect::Refused(refusal)),
             None => self.rounds(config, out, |_, _, _| {}),
         }
-    }
-
-    fn leave(&mut self, config: &Config, out: &mut impl Effects<Effect<A, P>>) {
-        if self.phase == Phase::Seated {
-            self.phase = Phase::Draining;
-            self.rounds(config, out, |_, _, _| {});
-        }
-    }
-
-    /// It is not in the channel any more: all links go, and whoever waits is told.
-    fn end(&mut self, end: End, out: &mut impl Effects<Effect<A, P>>) {
-        let uplink = self.links.parent.take().map(|uplink| uplink.parent.edge.link);
-        if let Some(link) = uplink {
-            out.push(Effect::ClearTimer(Timer::Redial(link)));
-        }
-        for link in uplink.into_iter().chain(self.links.children.iter().map(|(link, _)| *link)) {
-            out.push(Effect::ClearTimer(Timer::Attach(link)));
-            out.push(Effect::Hang(link));
-        }
-        self.links.children = crate::bounded::SmallMap::default();
-        self.broadcast.end(out);
-        self.reduce.end(out);
-        self.phase = Phase::Ended(end);
-        out.push(Effect::Ended(end));
     }
 }

@@ -3,7 +3,9 @@
 use core::fmt::Debug;
 use core::hash::Hash;
 
-use super::{Config, Effect, Event, Member, Phase};
+use super::contact::rules as contact;
+use super::reduce::rules as results;
+use super::{Config, Effect, End, Event, Member, Outcome, Phase, Reduction, Timer};
 use crate::channel::{Census, Frame, Report, Seal, ToMember};
 use crate::ids::{LinkId, Round, Stamp, Term};
 use crate::rule::{Rule, RuleName, Ruled, Step, StepRule, Verdict};
@@ -49,6 +51,9 @@ pub const RESUMED: RuleName =
 pub const SPOIL_HEARD: RuleName =
     RuleName { promise: "R2", name: "an attempt that a child has given up is not waited for" };
 
+/// One who wants to leave has left by its deadline, and its calls are answered.
+pub const OVERDUE: RuleName = RuleName { promise: "B3", name: "who wants to leave has left by its deadline" };
+
 impl<A, P> Ruled for Member<A, P>
 where
     A: Clone + Debug + Eq + Hash + 'static,
@@ -71,6 +76,14 @@ where
         StepRule { name: RESUMED, check: resumed },
         StepRule { name: LEFT_BEHIND, check: left_behind },
         StepRule { name: SPOIL_HEARD, check: spoil_heard },
+        StepRule { name: contact::ROUNDS_GO_ON, check: contact::rounds_go_on },
+        StepRule { name: contact::CALLS_AGAIN, check: contact::calls_again },
+        StepRule { name: contact::SPREAD, check: contact::spread },
+        StepRule { name: contact::NO_EARLIER_LIFE, check: contact::no_earlier_life },
+        StepRule { name: OVERDUE, check: overdue },
+        StepRule { name: results::SEALED_TAKEN, check: results::sealed_taken },
+        StepRule { name: results::HANDED_ONE, check: results::handed_one },
+        StepRule { name: results::NOT_GIVEN_UP, check: results::not_given_up },
     ];
 }
 
@@ -161,8 +174,10 @@ fn insiders<A: Plain, P: Plain>(step: &Step<'_, Member<A, P>>) -> Verdict {
     let Some(me) = step.after.id else { return Verdict::Idle };
     let mut verdict = Verdict::Idle;
     for effect in step.effects {
-        if let Effect::Deliver { head, .. } = effect {
-            if me.stamp > head.cut {
+        if let Effect::Deliver { head, pieces } = effect {
+            // A result may have been kept for one who came later.
+            let kept = step.config.handler.is_some() && step.after.role.receives() && pieces.is_some();
+            if me.stamp > head.cut && !kept {
                 return Verdict::Broken("a member delivered a round that it is not in");
             }
             if step.after.tenancy.is_daemon() {
@@ -345,4 +360,20 @@ fn spoil_heard<A: Plain, P: Plain>(step: &Step<'_, Member<A, P>>) -> Verdict {
     }
     let kept = reduce.below.get(link).is_some_and(|below| below.at > *at || below.spoiled.is_some());
     Verdict::from_bool(kept, "a member waits for an attempt that a child has given up")
+}
+
+fn overdue<A: Plain, P: Plain>(step: &Step<'_, Member<A, P>>) -> Verdict {
+    let leaves = matches!(step.before.phase, Phase::Draining | Phase::Leaving);
+    if !leaves || !matches!(step.event, Event::Timer(Timer::Drain)) {
+        return Verdict::Idle;
+    }
+    let answer = |effect: &&Effect<A, P>| {
+        matches!(effect, Effect::Sent { outcome: Outcome::Indeterminate, .. })
+            || matches!(effect, Effect::Reduced { outcome: Reduction::Indeterminate, .. })
+    };
+    let open = usize::from(step.before.broadcast.is_sending())
+        .saturating_add(step.before.reduce.calls.len() as usize);
+    let answered = step.effects.iter().filter(answer).count() == open;
+    let ended = step.after.phase == Phase::Ended(End::Overdue);
+    Verdict::from_bool(ended && answered, "one who wants to leave waits beyond its deadline")
 }

@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use cirrus_core::channel::ToMember;
 use cirrus_core::directory::Refusal;
-use cirrus_core::ids::{CallId, MemberId, Millis, Stamp};
+use cirrus_core::ids::{CallId, ControllerEpoch, MemberId, Millis, Stamp};
 
 use super::address::Address;
 use super::kind;
@@ -14,8 +14,13 @@ use crate::frame::Frame;
 /// From the controller to a process.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ControllerReply {
-    /// From now on, a process of which nothing is heard for this long has its members probed.
-    Lease(Millis),
+    /// The first word of all.
+    Hello {
+        /// Which life of the controller this is.
+        epoch: ControllerEpoch,
+        /// From now on, a process of which nothing is heard for this long has its members probed.
+        lease: Millis,
+    },
     /// The request to join is granted: this member is the process's.
     Accepted {
         /// Which request.
@@ -51,7 +56,9 @@ impl ControllerReply {
     pub fn into_frame(self, buffer: &mut BytesMut) -> Frame {
         let out = Writer::within(buffer);
         let (out, kind) = match self {
-            Self::Lease(Millis(millis)) => (out.u32(millis), kind::LEASE),
+            Self::Hello { epoch: ControllerEpoch(epoch), lease: Millis(millis) } => {
+                (out.u32(epoch).u32(millis), kind::HELLO_BACK)
+            }
             Self::Accepted { call, channel, member } => {
                 (out.call(call).in_channel(channel).of_member(member), kind::ACCEPTED)
             }
@@ -81,7 +88,9 @@ impl TryFrom<Frame> for ControllerReply {
         let kind = frame.kind;
         let mut body = Reader::from(frame);
         let reply = match kind {
-            kind::LEASE => Self::Lease(Millis(body.u32()?)),
+            kind::HELLO_BACK => {
+                Self::Hello { epoch: ControllerEpoch(body.u32()?), lease: Millis(body.u32()?) }
+            }
             kind::ACCEPTED => {
                 Self::Accepted { call: body.call(), channel: body.channel(), member: body.member() }
             }

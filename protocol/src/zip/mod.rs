@@ -66,8 +66,8 @@ pub mod kind {
     pub const COUNTED: u16 = 0x0517;
     /// `ToController::DaemonsNoted`.
     pub const DAEMONS_NOTED: u16 = 0x0518;
-    /// [`ControllerReply::Lease`](super::ControllerReply::Lease).
-    pub const LEASE: u16 = 0x0601;
+    /// [`ControllerReply::Hello`](super::ControllerReply::Hello).
+    pub const HELLO_BACK: u16 = 0x0601;
     /// [`ControllerReply::Accepted`](super::ControllerReply::Accepted).
     pub const ACCEPTED: u16 = 0x0602;
     /// [`ControllerReply::Refused`](super::ControllerReply::Refused).
@@ -110,6 +110,10 @@ pub mod kind {
     pub const SUBMIT: u16 = 0x0711;
     /// [`PeerMessage::Go`](super::PeerMessage::Go).
     pub const GO: u16 = 0x0712;
+    /// [`PeerMessage::Collect`](super::PeerMessage::Collect).
+    pub const COLLECT: u16 = 0x0713;
+    /// [`PeerMessage::Hand`](super::PeerMessage::Hand).
+    pub const HAND: u16 = 0x0714;
     /// [`PeerMessage::Caller`](super::PeerMessage::Caller).
     pub const CALLER: u16 = 0x0720;
     /// [`PeerMessage::Item`](super::PeerMessage::Item).

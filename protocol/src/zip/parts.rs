@@ -279,6 +279,7 @@ choice! {
         Self::JobOpen => 8 => Self::JobOpen,
         Self::Recovering => 11 => Self::Recovering,
         Self::Channel(controller::Refusal::SecondDaemon) => 12 => Self::Channel(controller::Refusal::SecondDaemon),
+        Self::Channel(controller::Refusal::HandlerTaken) => 13 => Self::Channel(controller::Refusal::HandlerTaken),
         Self::Channel(controller::Refusal::Full) => 9 => Self::Channel(controller::Refusal::Full),
         Self::Channel(controller::Refusal::IdsExhausted) => 10 => Self::Channel(controller::Refusal::IdsExhausted),
     }

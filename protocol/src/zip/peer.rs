@@ -4,7 +4,9 @@
 //! it lies and stays where it arrived.
 
 use bytes::{Bytes, BytesMut};
-use cirrus_core::channel::{Chunk, Contribution, Frame as LinkFrame, Head, Piece, RoundId, Submit, Try};
+use cirrus_core::channel::{
+    Chunk, Contribution, Frame as LinkFrame, Head, Piece, Resume, RoundId, Submit, Try,
+};
 use cirrus_core::direct::Have;
 use cirrus_core::ids::{LinkId, MemberId, Position, Round, Sequence, Stamp, Term};
 use cirrus_core::messages::Part;
@@ -65,6 +67,20 @@ pub enum PeerMessage {
         /// From which piece on.
         index: u32,
     },
+    /// From who handles results to the root: which its application has.
+    Collect {
+        /// In which channel.
+        channel: Stamp,
+        /// What it has.
+        resume: Resume,
+    },
+    /// From the root to who handles results: a piece of one.
+    Hand {
+        /// In which channel.
+        channel: Stamp,
+        /// The piece.
+        chunk: Chunk<Bytes>,
+    },
     /// The first word on a connection past the tree: who calls whom.
     Caller {
         /// In which channel.
@@ -113,6 +129,7 @@ mod piece {
     pub(super) const MORE: u8 = 0;
     pub(super) const LAST: u8 = 1;
     pub(super) const VOID: u8 = 2;
+    pub(super) const HANDLED: u8 = 3;
 }
 
 /// What a thing past the tree is.
@@ -141,6 +158,8 @@ impl PeerMessage {
                 let out = out.in_channel(channel).header_call(sequence.0.into()).header_chunk(index);
                 (out.part(&term), kind::GO)
             }
+            Self::Collect { channel, resume } => (out.in_channel(channel).part(&resume), kind::COLLECT),
+            Self::Hand { channel, chunk } => (write_chunk(out.in_channel(channel), chunk), kind::HAND),
             Self::Caller { channel, from, to, purpose } => {
                 (out.in_channel(channel).part(&from).part(&to).part(&purpose), kind::CALLER)
             }
@@ -169,17 +188,7 @@ fn write_frame(out: Writer, frame: LinkFrame<Address, Bytes>) -> (Writer, u16) {
         LinkFrame::Resume(resume) => (out.part(&resume), kind::RESUME),
         LinkFrame::Report(report) => (out.part(&report), kind::REPORT),
         LinkFrame::Sync(sync) => (out.part(&sync), kind::SYNC),
-        LinkFrame::Chunk(Chunk { term, head, index, piece }) => {
-            let Head { id: RoundId { term: begun, round }, cut, origin, sealed } = head;
-            let out = out.header_call(round.0).header_chunk(index);
-            let out = out.part(&term).part(&begun).part(&cut).part(&origin).part(&sealed);
-            let out = match piece {
-                Piece::Part(payload, false) => out.u8(piece::MORE).tail(payload),
-                Piece::Part(payload, true) => out.u8(piece::LAST).tail(payload),
-                Piece::Void => out.u8(piece::VOID),
-            };
-            (out, kind::CHUNK)
-        }
+        LinkFrame::Chunk(chunk) => (write_chunk(out, chunk), kind::CHUNK),
         LinkFrame::Contribution(Contribution { term, at, index, payload, whole }) => {
             let Try { round, attempt, cut_off } = at;
             let out = out.header_call(round.0).header_chunk(index);
@@ -192,6 +201,19 @@ fn write_frame(out: Writer, frame: LinkFrame<Address, Bytes>) -> (Writer, u16) {
         }
         LinkFrame::Spoiled { term, at, why } => (out.part(&term).part(&at).part(&why), kind::SPOILED),
         LinkFrame::Pull { term, from } => (out.part(&term).part(&from), kind::PULL),
+    }
+}
+
+fn write_chunk(out: Writer, chunk: Chunk<Bytes>) -> Writer {
+    let Chunk { term, head, index, piece } = chunk;
+    let Head { id: RoundId { term: begun, round }, cut, origin, sealed } = head;
+    let out = out.header_call(round.0).header_chunk(index);
+    let out = out.part(&term).part(&begun).part(&cut).part(&origin).part(&sealed);
+    match piece {
+        Piece::Part(payload, false) => out.u8(piece::MORE).tail(payload),
+        Piece::Part(payload, true) => out.u8(piece::LAST).tail(payload),
+        Piece::Void => out.u8(piece::VOID),
+        Piece::Handled => out.u8(piece::HANDLED),
     }
 }
 
@@ -220,6 +242,8 @@ impl TryFrom<Frame> for PeerMessage {
                 index: body.header_chunk(),
                 term: body.part()?,
             },
+            kind::COLLECT => Self::Collect { channel, resume: body.part()? },
+            kind::HAND => Self::Hand { channel, chunk: read_chunk(&mut body)? },
             kind::CALLER => {
                 let (from, to, purpose) = (body.part()?, body.part()?, body.part()?);
                 Self::Caller { channel, from, to, purpose }
@@ -261,19 +285,7 @@ fn read_frame(kind: u16, body: &mut Reader) -> Result<LinkFrame<Address, Bytes>,
         kind::RESUME => LinkFrame::Resume(body.part()?),
         kind::REPORT => LinkFrame::Report(body.part()?),
         kind::SYNC => LinkFrame::Sync(body.part()?),
-        kind::CHUNK => {
-            let (round, index) = (Round(body.header_call()), body.header_chunk());
-            let (term, begun) = (body.part()?, body.part()?);
-            let id = RoundId { term: begun, round };
-            let head = Head { id, cut: body.part()?, origin: body.part()?, sealed: body.part()? };
-            let piece = match body.u8()? {
-                piece::MORE => Piece::Part(body.rest(), false),
-                piece::LAST => Piece::Part(body.rest(), true),
-                piece::VOID => Piece::Void,
-                _ => return Err(FormatError::Corrupt("a piece of a round of an unknown kind")),
-            };
-            LinkFrame::Chunk(Chunk { term, head, index, piece })
-        }
+        kind::CHUNK => LinkFrame::Chunk(read_chunk(body)?),
         kind::CONTRIBUTION => {
             let (round, index) = (Round(body.header_call()), body.header_chunk());
             let term = body.part()?;
@@ -286,4 +298,19 @@ fn read_frame(kind: u16, body: &mut Reader) -> Result<LinkFrame<Address, Bytes>,
         kind::PULL => LinkFrame::Pull { term: body.part()?, from: body.part()? },
         _ => return Err(FormatError::Corrupt("a frame that is not a message between members")),
     })
+}
+
+fn read_chunk(body: &mut Reader) -> Result<Chunk<Bytes>, FormatError> {
+    let (round, index) = (Round(body.header_call()), body.header_chunk());
+    let (term, begun) = (body.part()?, body.part()?);
+    let id = RoundId { term: begun, round };
+    let head = Head { id, cut: body.part()?, origin: body.part()?, sealed: body.part()? };
+    let piece = match body.u8()? {
+        piece::MORE => Piece::Part(body.rest(), false),
+        piece::LAST => Piece::Part(body.rest(), true),
+        piece::VOID => Piece::Void,
+        piece::HANDLED => Piece::Handled,
+        _ => return Err(FormatError::Corrupt("a piece of a round of an unknown kind")),
+    };
+    Ok(Chunk { term, head, index, piece })
 }

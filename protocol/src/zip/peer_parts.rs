@@ -19,6 +19,7 @@ choice! {
         Self::Incomplete => 0 => Self::Incomplete,
         Self::Churn => 1 => Self::Churn,
         Self::Mismatch => 2 => Self::Mismatch,
+        Self::Unhandled => 3 => Self::Unhandled,
     }
     Purpose, "a connection for an unknown purpose" {
         Self::Shuffle => 0 => Self::Shuffle,

@@ -80,7 +80,7 @@ impl Channel {
         let channel = self.name.clone();
         match self.ended.get() {
             Some(End::Fenced) => ZipError::Fenced { channel },
-            Some(End::Left) | None => ZipError::Left { channel },
+            Some(End::Left | End::Overdue) | None => ZipError::Left { channel },
         }
     }
 

@@ -185,6 +185,9 @@ fn why(reason: directory::Refusal) -> String {
         Refusal::Channel(cirrus_core::controller::Refusal::SecondDaemon) => {
             "the machine has a daemon in this channel, or had one that is not known to be gone; try again later"
         }
+        Refusal::Channel(cirrus_core::controller::Refusal::HandlerTaken) => {
+            "the results are for another member, or were for one that is not known to be gone; try again later"
+        }
     };
     text.to_owned()
 }

@@ -37,7 +37,13 @@ impl Default for Settings {
         Self {
             deadline: Duration::from_secs(60),
             piece_bytes: PIECE_BYTES,
-            member: member::Config { attach: Millis(1000), redial: Millis(20), ..member::Config::default() },
+            member: member::Config {
+                attach: Millis(1000),
+                redial: Millis(20),
+                recontact: Millis(40),
+                recontact_max: Millis(500),
+                ..member::Config::default()
+            },
             shuffle: shuffle::Config { limits: limits.clone(), rosters_max: 2 },
             messages: messages::Config { limits, talks_max: 1000, messages_max: 16, pieces_max: 1 << 12 },
         }

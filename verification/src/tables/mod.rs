@@ -173,7 +173,8 @@ fn the_directorys_table_is_as_reviewed() {
 
 #[test]
 fn the_members_table_is_as_reviewed() {
-    compare("member.txt", &[worlds::member::pool(Kind::Broadcast, &[], Bugs::default())]);
+    let lonely = worlds::contact::pool(Bugs::default());
+    compare("member.txt", &[worlds::member::pool(Kind::Broadcast, &[], Bugs::default()), lonely]);
     compare("member-reduce.txt", &[worlds::member::pool(Kind::Reduce, &[], Bugs::default())]);
 }
 

@@ -135,10 +135,10 @@ impl Change<'_> {
             let (taken, told) =
                 (*self.action == Action::DirectUp(address), *self.action == Action::DirectDown(address));
             for submit in pushed(before.map(|it| &it.up), &now.up, taken) {
-                lines.push(format!("{address} => {}: {}", now.to, words::submit(submit)));
+                lines.push(format!("{address} => {}: {}", now.to, words::to_root(submit)));
             }
             for word in pushed(before.map(|it| &it.down), &now.down, told) {
-                lines.push(format!("{} => {address}: {}", now.to, words::go(word)));
+                lines.push(format!("{} => {address}: {}", now.to, words::from_root(word)));
             }
         }
     }
@@ -189,6 +189,9 @@ impl Change<'_> {
                 Phase::Joining | Phase::Seated | Phase::Leaving => {}
                 Phase::Draining => lines.push(format!("member {address} finishes what it has begun")),
                 Phase::Ended(member::End::Left) => lines.push(format!("member {address} has left")),
+                Phase::Ended(member::End::Overdue) => {
+                    lines.push(format!("member {address} ends: it has not been let go in time"));
+                }
                 Phase::Ended(member::End::Fenced) => {
                     lines.push(format!("member {address} ends: it is fenced"));
                 }

@@ -135,7 +135,11 @@ impl Scene {
             },
             Step::Reshape => Action::Reshape,
             Step::Restart => Action::Restart,
-            Step::Call(who) => Action::Recontact(there(who)?),
+            Step::Call(who) => {
+                let process = self.mesh.live(who).ok_or("that member is not there")?;
+                let timer = process.calls_controller().ok_or("that member has not lost its controller")?;
+                Action::Fire(Timer::Member(who, timer))
+            }
             Step::Crash(who, late) => Action::Crash(there(who)?, late),
             Step::Break(one, other) => {
                 Action::Break(self.link(one, other).ok_or("there is no such link")?, false)
@@ -248,6 +252,7 @@ impl Scene {
                 _ if !process.alive => return format!("member {address}: dead"),
                 Phase::Ended(member::End::Left) => return format!("member {address}: has left"),
                 Phase::Ended(member::End::Fenced) => return format!("member {address}: fenced"),
+                Phase::Ended(member::End::Overdue) => return format!("member {address}: has left unfinished"),
                 Phase::Joining => ", joining",
                 Phase::Seated => "",
                 Phase::Draining | Phase::Leaving => ", leaving",

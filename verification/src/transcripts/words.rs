@@ -1,16 +1,16 @@
 //! What is said in a channel, in words.
 
 use cirrus_core::channel::{
-    Assign, Contribution, Frame, Head, Missing, Piece, Registration, Report, Resume, Spoil, Standing, Submit,
-    Sync, ToController, ToMember, Try,
+    Assign, Contribution, Frame, Head, Missing, Piece, Registration, Report, Resume, Spoil, Standing, Sync,
+    ToController, ToMember, Try,
 };
 use cirrus_core::direct::Have;
-use cirrus_core::ids::{MemberId, Sequence, Stamp, Term};
+use cirrus_core::ids::{MemberId, Stamp};
 use cirrus_core::{controller, direct, member};
 
 use super::changes::{many, other_end};
 use crate::zip::beside::{Item, shuffles};
-use crate::zip::{self, Action, Address, Mesh, Timer};
+use crate::zip::{self, Action, Address, FromRoot, Mesh, Timer, ToRoot};
 
 /// The words for what there is in a mesh: a member is called by the number of its process.
 pub(super) struct Words<'a>(pub(super) &'a Mesh);
@@ -73,12 +73,12 @@ impl Words<'_> {
             }
             Action::DirectUp(from) => {
                 let direct = process(from)?.direct.as_ref()?;
-                format!("{from} => {}: {}", direct.to, submit(direct.up.front()?))
+                format!("{from} => {}: {}", direct.to, to_root(direct.up.front()?))
             }
             Action::DirectDown(to) => {
                 let direct = process(to)?.direct.as_ref()?;
                 match direct.down.front() {
-                    Some(word) => format!("{} => {to}: {}", direct.to, go(word)),
+                    Some(word) => format!("{} => {to}: {}", direct.to, from_root(word)),
                     None => {
                         format!("member {to} notices that its connection to the root {} is gone", direct.to)
                     }
@@ -99,7 +99,9 @@ impl Words<'_> {
                     None => format!("member {from} notices that its connection to member {to} is gone"),
                 }
             }
-            Action::Recontact(who) => format!("member {who} calls the controller again"),
+            Action::Fire(Timer::Member(who, member::Timer::Reregister(_))) => {
+                format!("member {who} calls the controller again")
+            }
             Action::Lapse => {
                 format!("the lease of member {} runs out", self.name(self.0.controller.tree.root()?))
             }
@@ -208,6 +210,7 @@ impl Words<'_> {
                     Piece::Part(_, false) => format!("{round}, piece {}", chunk.index),
                     Piece::Part(_, true) => format!("{round}, piece {}, the last", chunk.index),
                     Piece::Void => format!("{round} is void"),
+                    Piece::Handled => format!("{round} is handled"),
                 }
             }
             Frame::Pull { term, from } => {
@@ -275,12 +278,17 @@ impl Words<'_> {
             Timer::Member(owner, member::Timer::Attach(of)) => format!("attach {}", link(owner, of)),
             Timer::Member(owner, member::Timer::Redial(of)) => format!("redial {}", link(owner, of)),
             Timer::Member(owner, member::Timer::RedialRoot(_)) => format!("redial-root {owner}"),
+            Timer::Member(owner, member::Timer::Reregister(_)) => format!("reregister {owner}"),
+            Timer::Member(owner, member::Timer::Drain) => format!("drain {owner}"),
             Timer::Member(_, member::Timer::Submission(from, _)) => format!("submission {}", self.name(from)),
             Timer::Beside(owner, direct::Timer::Missing(member)) => {
                 format!("missing {owner}=>{}", self.name(member))
             }
             Timer::Beside(owner, direct::Timer::Redial(member)) => {
                 format!("redial {owner}=>{}", self.name(member))
+            }
+            Timer::Member(_, member::Timer::HandlerLost(_, round)) => {
+                format!("handler of round {}", round.0)
             }
             Timer::Member(_, member::Timer::RoundDeadline(_, round)) => {
                 format!("deadline of round {}", round.0)
@@ -362,12 +370,23 @@ fn contribution(part: &Contribution<zip::Piece>) -> String {
 }
 
 /// A piece of a sender's broadcast.
-pub(super) fn submit(submit: &Submit<zip::Piece>) -> String {
-    let last = if submit.last { ", the last" } else { "" };
-    format!("broadcast {}, piece {}{last}", submit.sequence.0, submit.index)
+pub(super) fn to_root(what: &ToRoot) -> String {
+    match what {
+        ToRoot::Submit(submit) => {
+            let last = if submit.last { ", the last" } else { "" };
+            format!("broadcast {}, piece {}{last}", submit.sequence.0, submit.index)
+        }
+        ToRoot::Collect(resume) => format!("my application has the results up to {}", resume.position.0),
+    }
 }
 
-/// What the root says to a sender.
-pub(super) fn go(word: &(Term, Sequence, u32)) -> String {
-    format!("broadcast {}: go on from piece {}", word.1.0, word.2)
+/// What the root says to a sender, or to who handles results.
+pub(super) fn from_root(what: &FromRoot) -> String {
+    match what {
+        FromRoot::Go(_, sequence, index) => format!("broadcast {}: go on from piece {index}", sequence.0),
+        FromRoot::Hand(chunk) => {
+            let last = if matches!(chunk.piece, Piece::Part(_, true)) { ", the last" } else { "" };
+            format!("result of round {}, piece {}{last}", chunk.head.id.round.0, chunk.index)
+        }
+    }
 }

@@ -86,6 +86,7 @@ fn config(bugs: Bugs) -> Config {
         recovery: Millis(5000),
         members_max: 8,
         probe: Millis(1000),
+        one_receiver: false,
         scan: 4,
         departed_max: 0,
         reshape: Millis(10),
@@ -229,7 +230,7 @@ pub(crate) fn restarted(bugs: Bugs) -> Pool<Lists> {
     Pool { part: Part::Directory, config, events, new, first: Vec::new(), far, witnesses: RESTARTED }
 }
 
-/// A directory that dies three times at any moment, with its disk and with members that outlive it.
+/// A directory that dies three times, at any moment, with its disk and with members that outlive it.
 fn lives(bugs: Bugs) -> Restarts {
     let faults = [(lives::Fault::Crash, 3), (lives::Fault::Disk, 1), (lives::Fault::Join, 2)];
     Restarts { config: config(bugs), faults: faults.into_iter().collect(), witnesses: LIVES }

@@ -8,7 +8,7 @@ use cirrus_core::channel::{
     Resume, Role, Roster, RoundId, Share, Spoil, Submit, Sync, Tenancy, ToMember, Try,
 };
 use cirrus_core::ids::{
-    AssignmentVersion, LinkId, MachineId, MemberId, Millis, Place, Round, Sequence, Term,
+    AssignmentVersion, ControllerEpoch, LinkId, MachineId, MemberId, Millis, Place, Round, Sequence, Term,
 };
 use cirrus_core::member::{Config, Deadline, Event, Kind, Member, Phase, Timer};
 use cirrus_core::tree::Edge;
@@ -22,7 +22,7 @@ use crate::zip::{Address, Piece};
 type Machine = Member<Address, Piece>;
 
 const fn member(serial: u32, slot: u32) -> MemberId {
-    let epoch = cirrus_core::ids::ControllerEpoch(1);
+    let epoch = ControllerEpoch(1);
     MemberId { stamp: cirrus_core::ids::Stamp { epoch, serial }, slot }
 }
 
@@ -155,7 +155,8 @@ fn values() -> Vec<Event<Address, Piece>> {
 }
 
 pub(crate) fn pool(kind: Kind, witnesses: &'static [Witness<Fed<Machine>>], bugs: Bugs) -> Pool<Machine> {
-    let mut events = vec![Event::Controller(ToMember::Welcome(ME)), Event::ControllerUp];
+    let mut events =
+        vec![Event::Controller(ToMember::Welcome(ME)), Event::ControllerUp { epoch: ControllerEpoch(1) }];
     events.extend(assigns().map(|assign| Event::Controller(ToMember::Assign(assign))));
     events.extend([ToMember::Probe(Probe::default()), ToMember::Fenced].map(Event::Controller));
     events.extend([4, 7].map(|serial| Event::LinkDown(link(serial))));
@@ -185,9 +186,13 @@ pub(crate) fn pool(kind: Kind, witnesses: &'static [Witness<Fed<Machine>>], bugs
         window: 1,
         buffer: 1,
         senders_max: 2,
+        handler: None,
         attach: Millis(1000),
         redial: Millis(100),
         submission: Millis(1000),
+        recontact: Millis(100),
+        recontact_max: Millis(400),
+        drain: Millis(1000),
         bugs,
     };
     let far = |member: &Machine| {
@@ -237,14 +242,14 @@ pub(super) fn worlds() -> Vec<World> {
         World {
             name: "member",
             about: "a member fed anything",
-            golden: Golden { unique: 19_820, depth: 50 },
+            golden: Golden { unique: 19_822, depth: 50 },
             deep: false,
             make: |bugs| Box::new(pool(Kind::Broadcast, WITNESSES, bugs)),
         },
         World {
             name: "member-sum",
             about: "a member of a reduce channel fed anything",
-            golden: Golden { unique: 352_328, depth: 59 },
+            golden: Golden { unique: 352_330, depth: 59 },
             deep: false,
             make: |bugs| Box::new(pool(Kind::Reduce, SUMS, bugs)),
         },

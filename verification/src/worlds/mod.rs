@@ -19,9 +19,11 @@ macro_rules! world {
     };
 }
 
+pub(crate) mod contact;
 pub(crate) mod controller;
 pub(crate) mod directory;
 pub(crate) mod fleet;
+pub(crate) mod handling;
 mod ids;
 pub(crate) mod job;
 pub(crate) mod lease;
@@ -86,6 +88,8 @@ pub fn all() -> Vec<World> {
         controller::worlds(),
         restart::worlds(),
         member::worlds(),
+        contact::worlds(),
+        handling::worlds(),
         zip::worlds(),
         shuffle::worlds(),
         messages::worlds(),

@@ -113,6 +113,7 @@ pub(crate) fn pool(bugs: Bugs) -> Pool<Channel<Address>> {
     let config = Config {
         members_max: 4,
         probe: Millis(1000),
+        one_receiver: false,
         scan: 4,
         departed_max: 0,
         reshape: Millis(10),

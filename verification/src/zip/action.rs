@@ -3,8 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-use cirrus_core::channel::ToController;
-use cirrus_core::ids::{LinkId, MachineId, MemberId};
+use cirrus_core::ids::{LinkId, MachineId};
 use cirrus_core::member::{self, Phase};
 use cirrus_core::{controller, direct};
 
@@ -29,8 +28,6 @@ pub enum Action {
     DirectUp(Address),
     /// The sender takes the root's next word, or notices that the connection is gone.
     DirectDown(Address),
-    /// A member calls the controller again.
-    Recontact(Address),
     /// The lease of a root that is dead runs out.
     Lapse,
     /// A timer fires.
@@ -71,6 +68,8 @@ pub enum Action {
     BreakControl(Address),
     /// A fault: a sender's connection to the root breaks, and all under way on it is lost.
     BreakDirect(Address),
+    /// A fault: a member calls the controller, and finds nobody.
+    Unanswered(Address),
     /// A fault: a timer fires that would not have fired yet.
     Hasten(Timer),
     /// A fault: a connection past the tree breaks; what was under way is lost, or still arrives.
@@ -101,6 +100,8 @@ impl Action {
             Self::BreakDirect(_) => Some(Fault::BreakDirect),
             Self::Hasten(Timer::Controller(_)) => Some(Fault::Suspect),
             Self::Hasten(Timer::Member(_, member::Timer::RoundDeadline(..))) => Some(Fault::Hurry),
+            Self::Hasten(Timer::Member(_, member::Timer::Drain)) => Some(Fault::Overdue),
+            Self::Unanswered(_) => Some(Fault::Unanswered),
             Self::Hasten(Timer::Member(..) | Timer::Beside(..)) => Some(Fault::Impatient),
             Self::BreakPipe(..) => Some(Fault::BreakPipe),
             Self::Fence(_) => Some(Fault::Fence),
@@ -120,7 +121,6 @@ impl Action {
             | Self::ConnectRoot(_)
             | Self::DirectUp(_)
             | Self::DirectDown(_)
-            | Self::Recontact(_)
             | Self::Lapse
             | Self::Fire(_)
             | Self::Send(_)
@@ -145,8 +145,8 @@ impl Action {
             Self::ConnectRoot(_) => "connect to the root",
             Self::DirectUp(_) => "to the root",
             Self::DirectDown(_) => "from the root",
-            Self::Recontact(_) => "recontact",
             Self::Lapse => "lapse",
+            Self::Fire(Timer::Member(_, member::Timer::Reregister(_))) => "recontact",
             Self::Fire(_) => "timer",
             Self::Send(_) => "send",
             Self::Notice(_) => "notice",
@@ -235,7 +235,8 @@ impl Mesh {
                 let down = !direct.down.is_empty() || direct.shut;
                 actions.extend((down && !direct.dialling).then_some(Action::DirectDown(address)));
             }
-            actions.extend(process.control.cut.then_some(Action::Recontact(address)));
+            let calls = process.calls_controller();
+            actions.extend(calls.map(|timer| Action::Fire(Timer::Member(address, timer))));
         }
         self.past_the_tree(setup, actions);
         // Timers that would not fire if those whom they wait for lived.
@@ -267,6 +268,14 @@ impl Mesh {
         if actions.is_empty() && self.has_late(setup) {
             actions.extend(self.timers.iter().filter(waits).map(|timer| Action::Fire(*timer)));
         }
+        // What keeps one from leaving will not come.
+        let leaves = |timer: &&Timer| {
+            let Timer::Member(address, member::Timer::Drain) = timer else { return false };
+            self.live(*address).is_some_and(|process| process.machine.phase == Phase::Draining)
+        };
+        if actions.is_empty() {
+            actions.extend(self.timers.iter().filter(leaves).map(|timer| Action::Fire(*timer)));
+        }
     }
 
     /// Whether an application has something to send and may.
@@ -294,59 +303,40 @@ impl Mesh {
         given > 0 && enough && given < all().count()
     }
 
-    /// Whether a timer may fire without anybody's being wronged.
-    pub(crate) fn is_due(&self, timer: Timer) -> bool {
-        let gone = |address: Option<&Address>| address.is_none_or(|address| self.live(*address).is_none());
-        match timer {
-            Timer::Controller(controller::Timer::Probe(member, _)) => gone(self.seats.get(&member)),
-            Timer::Controller(controller::Timer::Reshape) => true,
-            // Everybody who lives has called.
-            Timer::Controller(controller::Timer::Recovery) => {
-                let claims = self.controller.recovery.as_ref().map(|recovery| &recovery.claims);
-                let called = |member: MemberId| {
-                    let claim = claims.and_then(|claims| claims.get(&member.slot));
-                    claim.is_some_and(|claim| claim.member.stamp >= member.stamp)
-                };
-                let mut living = self.processes.iter().filter(|process| process.listens());
-                living.all(|process| process.machine.id.is_none_or(called))
-            }
-            Timer::Beside(_, timer) => self.is_line_due(timer),
-            Timer::Member(address, timer) => {
-                let Some(process) = self.live(address) else { return false };
-                match timer {
-                    member::Timer::Redial(_) | member::Timer::RedialRoot(_) => true,
-                    member::Timer::Submission(from, _) => gone(self.seats.get(&from)),
-                    member::Timer::RoundDeadline(..) => false, // It waits for applications.
-                    member::Timer::Attach(link) => {
-                        let links = &process.machine.links;
-                        let up = links.parent.as_ref().map(|uplink| uplink.parent.edge);
-                        let up = up.filter(|edge| edge.link == link).map(|edge| edge.member);
-                        let down = links.children.get(&link).map(|child| child.member);
-                        let known = up.or(down).is_none_or(|other| {
-                            gone(self.seats.get(&other)) || self.is_cut_off(address, other)
-                        });
-                        // It fires again and again; once is enough as long as nobody has read it.
-                        let said = ToController::Report(link);
-                        known && !process.control.up.contains(&said)
-                    }
-                }
-            }
-        }
-    }
-
-    /// Whether a process cannot reach a member of whom it is a neighbour, and they have no relay yet.
-    fn is_cut_off(&self, address: Address, other: MemberId) -> bool {
-        let blocked = self.seats.get(&other).is_some_and(|to| self.is_blocked(address, *to));
-        let member = self.live(address).and_then(|process| process.machine.id).filter(|_| blocked);
-        member.is_some_and(|member| !self.controller.is_relayed(member, other))
-    }
-
     /// Daemons of machines on which they are of use, since there are two lambdas.
     fn daemons_that_may_come(&self, setup: &Setup) -> impl Iterator<Item = Action> {
         let shared = |machine: &u64| setup.machines.iter().filter(|it| *it == machine).count() > 1;
         let machines: BTreeSet<u64> = setup.machines.iter().copied().filter(shared).collect();
         let machines = machines.into_iter().filter(|_| self.may(Fault::Daemon));
         machines.map(|machine| Action::Daemon(MachineId(machine)))
+    }
+
+    /// Whether a timer may fire too early.
+    fn may_hasten(&self, timer: &Timer) -> bool {
+        match timer {
+            Timer::Controller(controller::Timer::Probe(..) | controller::Timer::Recovery) => {
+                self.may(Fault::Suspect)
+            }
+            Timer::Member(
+                address,
+                member::Timer::Attach(_) | member::Timer::Submission(..) | member::Timer::HandlerLost(..),
+            ) => self.may(Fault::Impatient) && self.live(*address).is_some(),
+            Timer::Member(address, member::Timer::RoundDeadline(..)) => {
+                self.may(Fault::Hurry) && self.live(*address).is_some()
+            }
+            Timer::Beside(address, direct::Timer::Missing(_)) => {
+                self.may(Fault::Impatient) && self.live(*address).is_some()
+            }
+            Timer::Member(address, member::Timer::Drain) => {
+                self.may(Fault::Overdue) && self.live(*address).is_some()
+            }
+            Timer::Controller(controller::Timer::Reshape)
+            | Timer::Beside(_, direct::Timer::Redial(_))
+            | Timer::Member(
+                _,
+                member::Timer::Redial(_) | member::Timer::RedialRoot(_) | member::Timer::Reregister(_),
+            ) => false,
+        }
     }
 
     /// Everything that can happen.
@@ -366,8 +356,11 @@ impl Mesh {
                 actions.push(Action::Crash(address, false));
                 actions.extend(busy.then_some(Action::Crash(address, true)));
             }
-            let control = self.may(Fault::BreakControl) && !process.control.cut;
+            let control =
+                self.may(Fault::BreakControl) && !process.control.cut && process.machine.id.is_some();
             actions.extend(control.then_some(Action::BreakControl(address)));
+            let calls = self.may(Fault::Unanswered) && process.calls_controller().is_some();
+            actions.extend(calls.then_some(Action::Unanswered(address)));
             let direct = process.direct.as_ref().is_some_and(|direct| !direct.dialling && !direct.shut);
             actions.extend((self.may(Fault::BreakDirect) && direct).then_some(Action::BreakDirect(address)));
             let member = process.machine.id.is_some_and(|member| self.controller.tree.contains(member));
@@ -390,26 +383,8 @@ impl Mesh {
             let direct = self.wires.iter().filter(|(_, wire)| !wire.dialling && !wire.broken && !wire.relay);
             actions.extend(direct.map(|(link, _)| Action::Block(*link)));
         }
-        for timer in &self.timers {
-            let may = match timer {
-                Timer::Controller(controller::Timer::Probe(..) | controller::Timer::Recovery) => {
-                    self.may(Fault::Suspect)
-                }
-                Timer::Member(address, member::Timer::Attach(_) | member::Timer::Submission(..)) => {
-                    self.may(Fault::Impatient) && self.live(*address).is_some()
-                }
-                Timer::Member(address, member::Timer::RoundDeadline(..)) => {
-                    self.may(Fault::Hurry) && self.live(*address).is_some()
-                }
-                Timer::Beside(address, direct::Timer::Missing(_)) => {
-                    self.may(Fault::Impatient) && self.live(*address).is_some()
-                }
-                Timer::Controller(controller::Timer::Reshape)
-                | Timer::Beside(_, direct::Timer::Redial(_))
-                | Timer::Member(_, member::Timer::Redial(_) | member::Timer::RedialRoot(_)) => false,
-            };
-            actions.extend((may && !self.is_due(*timer)).then_some(Action::Hasten(*timer)));
-        }
+        let early = self.timers.iter().filter(|timer| self.may_hasten(timer) && !self.is_due(**timer));
+        actions.extend(early.map(|timer| Action::Hasten(*timer)));
         self.wrong_past_the_tree(&mut actions);
         actions.extend(self.may(Fault::Join).then_some(Action::Join));
         actions.extend(self.daemons_that_may_come(setup));

@@ -8,7 +8,7 @@ use cirrus_core::ids::{LinkId, MemberId, Term};
 use cirrus_core::member;
 
 use super::run::Run;
-use super::{Action, Address, Direct, End, Piece, Timer, Wire};
+use super::{Action, Address, Direct, End, FromRoot, Piece, Timer, ToRoot, Wire};
 
 impl Run<'_, '_> {
     /// Closes all connections of a process, and forgets its timers.
@@ -162,12 +162,34 @@ impl Run<'_, '_> {
     pub(super) fn direct_down(&mut self, address: Address) {
         let Some(process) = self.process(address) else { return };
         let Some(direct) = &mut process.direct else { return };
-        if let Some((term, sequence, index)) = direct.down.pop_front() {
-            self.to(address, member::Event::Go { term, sequence, index });
-        } else {
-            let term = direct.term;
-            process.direct = None;
-            self.to(address, member::Event::RootDown(term));
+        match direct.down.pop_front() {
+            Some(FromRoot::Go(term, sequence, index)) => {
+                self.to(address, member::Event::Go { term, sequence, index });
+            }
+            Some(FromRoot::Hand(chunk)) => self.to(address, member::Event::Handed(chunk)),
+            None => {
+                let term = direct.term;
+                process.direct = None;
+                self.to(address, member::Event::RootDown(term));
+            }
+        }
+    }
+
+    /// Something for the root goes on its way, if the connection stands.
+    pub(super) fn send_root(&mut self, address: Address, what: ToRoot) {
+        if let Some(direct) = self.process(address).and_then(|process| process.direct.as_mut())
+            && !direct.shut
+        {
+            direct.up.push_back(what);
+            self.sent(Action::DirectUp(address));
+        }
+    }
+
+    /// Something of the root goes on its way.
+    pub(super) fn send_from_root(&mut self, root: Address, to: MemberId, what: FromRoot) {
+        if let Some((address, direct)) = self.direct_of(to, root) {
+            direct.down.push_back(what);
+            self.sent(Action::DirectDown(address));
         }
     }
 

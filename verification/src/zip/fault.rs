@@ -31,6 +31,10 @@ pub enum Fault {
     Restart,
     /// A machine gets a daemon.
     Daemon,
+    /// A member calls the controller and finds nobody.
+    Unanswered,
+    /// The deadline of one who wants to leave passes before it is done.
+    Overdue,
     /// A connection past the tree breaks.
     BreakPipe,
     /// A member is cut off from the controller, and declared dead at once.
@@ -44,7 +48,7 @@ pub enum Fault {
 impl Fault {
     /// All that strike in large channels: what follows a fence comes of other faults there, and no connection that keeps
     /// what it promises repeats anything or lets it overtake.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::Crash,
         Self::Break,
         Self::Block,
@@ -59,6 +63,8 @@ impl Fault {
         Self::Hurry,
         Self::Restart,
         Self::BreakPipe,
+        Self::Unanswered,
+        Self::Overdue,
         Self::Daemon,
     ];
 
@@ -79,6 +85,8 @@ impl Fault {
             Self::Reshape => "change of fan-out",
             Self::Hurry => "early deadline",
             Self::Restart => "restart of the controller",
+            Self::Unanswered => "call to the controller that finds nobody",
+            Self::Overdue => "leave that takes too long",
             Self::BreakPipe => "break past the tree",
             Self::Fence => "wrong verdict while cut off",
             Self::Repeat => "repeat",

@@ -14,6 +14,8 @@
 mod action;
 pub mod beside;
 mod connections;
+mod control;
+mod due;
 mod fault;
 pub mod rules;
 mod run;
@@ -22,7 +24,7 @@ mod system;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use cirrus_core::channel::{Frame, Head, Roll, Submit, Tenancy, ToController, ToMember};
+use cirrus_core::channel::{Chunk, Frame, Head, Resume, Role, Roll, Submit, Tenancy, ToController, ToMember};
 use cirrus_core::controller::{self, Channel};
 use cirrus_core::direct;
 use cirrus_core::ids::{ControllerEpoch, FanOut, LinkId, MachineId, MemberId, Round, Sequence, Term};
@@ -75,6 +77,8 @@ pub struct Setup {
     pub wanted: u32,
     /// Which processes send, and how many pieces each time.
     pub sends: Vec<(Address, u32)>,
+    /// Which processes handle results, in a channel where one does.
+    pub handlers: Vec<Address>,
     /// What runs beside the members.
     pub beside: Option<Plan>,
     /// In a large channel of reduces: what everybody gives.
@@ -160,9 +164,27 @@ pub struct Direct {
     /// The root's end is closed.
     pub shut: bool,
     /// On the way to the root.
-    pub up: VecDeque<Submit<Piece>>,
-    /// On the way to the sender.
-    pub down: VecDeque<(Term, Sequence, u32)>,
+    pub up: VecDeque<ToRoot>,
+    /// On the way from it.
+    pub down: VecDeque<FromRoot>,
+}
+
+/// What goes over such a connection to the root.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ToRoot {
+    /// A piece of a sender's broadcast.
+    Submit(Submit<Piece>),
+    /// What one has who handles results.
+    Collect(Resume),
+}
+
+/// What comes back.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum FromRoot {
+    /// A sender may go on with this broadcast from this piece on.
+    Go(Term, Sequence, u32),
+    /// A piece of a result.
+    Hand(Chunk<Piece>),
 }
 
 /// A process.
@@ -180,6 +202,8 @@ pub struct Process {
     pub delivered: Vec<(Head, bool)>,
     /// What became of its broadcasts.
     pub outcomes: Vec<(Sequence, Outcome)>,
+    /// Results that it has had, where one handles them.
+    pub results: BTreeSet<Round>,
     /// What became of its reduces.
     pub reduced: Vec<(Round, Reduction)>,
     /// What runs beside its machine.
@@ -318,6 +342,16 @@ impl Mesh {
 }
 
 impl Setup {
+    /// What a process does in the channel.
+    #[must_use]
+    pub fn role(&self, address: Address) -> Role {
+        match &self.beside {
+            Some(plan) => plan.role(address),
+            None if self.member.handler.is_none() || self.handlers.contains(&address) => Role::Both,
+            None => Role::Sender,
+        }
+    }
+
     /// On which machine a process is.
     #[must_use]
     pub fn machine(&self, address: Address) -> MachineId {
@@ -341,6 +375,13 @@ impl Piece {
 }
 
 impl Process {
+    /// The timer with which it calls the controller again, if it has lost it.
+    #[must_use]
+    pub fn calls_controller(&self) -> Option<member::Timer> {
+        let contact = &self.machine.contact;
+        (contact.line == member::Line::Waiting).then_some(member::Timer::Reregister(contact.losses))
+    }
+
     /// How many broadcasts or values its application has given.
     #[must_use]
     pub fn called(&self) -> usize {

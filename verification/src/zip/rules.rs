@@ -18,7 +18,7 @@ use cirrus_core::rule::{RuleName, Verdict};
 use super::{Beside, End, Mesh, Piece, Process, Setup};
 
 pub use barrier::PASSED;
-pub use reduce::{CALLED, COMBINED_ONCE, COMPLETE, NAMED, ORDERED, QUORUM, STRICT, TOLD};
+pub use reduce::{CALLED, COMBINED_ONCE, COMPLETE, HANDLED, NAMED, ORDERED, QUORUM, STRICT, TOLD};
 
 /// When a rule is asked, and what it says.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +79,7 @@ pub const RULES: &[Rule] = &[
     QUORUM,
     STRICT,
     ORDERED,
+    HANDLED,
     EXACT,
     IN_ORDER,
     ONCE,

@@ -1,17 +1,19 @@
 //! One action carried out: machines step, and their effects go where a shell would send them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use cirrus_core::channel::{Role, Tenancy, ToController, ToMember};
-use cirrus_core::controller::{self, Channel};
-use cirrus_core::ids::{CallId, ControllerEpoch, FanOut, LinkId, MemberId, Sequence};
+use cirrus_core::channel::{Tenancy, ToMember};
+use cirrus_core::controller;
+use cirrus_core::ids::{CallId, FanOut, LinkId, Sequence};
 use cirrus_core::member::{self, Kind, Member};
 use cirrus_core::rule::{RuleName, Ruled, Step};
 use cirrus_core::{messages, shuffle};
 
 use super::beside::{self, News};
-use super::{Action, Address, Check, Mesh, Piece, Plan, Process, RULES, Setup, Timer, Watch, Wire};
+use super::{
+    Action, Address, Check, FromRoot, Mesh, Piece, Plan, Process, RULES, Setup, Timer, ToRoot, Watch, Wire,
+};
 use crate::tally::Part;
 
 type MemberEvent = member::Event<Address, Piece>;
@@ -33,13 +35,15 @@ pub(super) struct Run<'a, 'w> {
     pub(super) setup: &'a Setup,
     pub(super) watch: &'a mut Watch<'w>,
     pub(super) todo: VecDeque<Inner>,
+    /// Who calls the controller finds nobody.
+    pub(super) unanswered: bool,
 }
 
 impl Mesh {
     /// Carries out one action, and what happens at once because of it.
     pub fn apply(&mut self, setup: &Setup, action: &Action, watch: &mut Watch<'_>) {
         self.broken.clear();
-        let mut run = Run { mesh: self, setup, watch, todo: VecDeque::new() };
+        let mut run = Run { mesh: self, setup, watch, todo: VecDeque::new(), unanswered: false };
         run.take(action);
         while let Some(next) = run.prompt() {
             run.take(&next);
@@ -152,18 +156,13 @@ impl Run<'_, '_> {
                     return;
                 };
                 let to = direct.to;
-                if let Some(submit) = direct.up.pop_front() {
-                    self.to(to, member::Event::Submitted { from, submit });
+                match direct.up.pop_front() {
+                    Some(ToRoot::Submit(submit)) => self.to(to, member::Event::Submitted { from, submit }),
+                    Some(ToRoot::Collect(resume)) => self.to(to, member::Event::Collected { from, resume }),
+                    None => {}
                 }
             }
             Action::DirectDown(address) => self.direct_down(address),
-            Action::Recontact(address) => {
-                if let Some(process) = self.process(address) {
-                    process.control.cut = false;
-                }
-                self.to(address, member::Event::ControllerUp);
-                self.for_beside(address, News::ControllerUp);
-            }
             Action::Lapse => {
                 if let Some(root) = self.mesh.controller.tree.root() {
                     self.todo.push_back(Inner::Controller(controller::Event::Suspected(root)));
@@ -198,7 +197,13 @@ impl Run<'_, '_> {
                 if let Some(process) = self.process(address) {
                     process.control = super::Control { cut: true, ..super::Control::default() };
                 }
-                self.sent(Action::Recontact(address));
+                self.lost(address);
+            }
+            Action::Unanswered(address) => {
+                let timer = self.mesh.live(address).and_then(|process| process.calls_controller());
+                let Some(timer) = timer else { return };
+                self.unanswered = true;
+                self.fire(Timer::Member(address, timer));
             }
             Action::BreakDirect(address) => self.shut_direct(address, true),
             other => self.past_the_tree(other),
@@ -275,7 +280,7 @@ impl Run<'_, '_> {
     /// Somebody wants to join: this, or an application.
     fn join(&mut self, tenancy: Option<Tenancy>) {
         let address = Address::try_from(self.mesh.processes.len()).unwrap_or(Address::MAX);
-        let role = self.setup.beside.as_ref().map_or(Role::Both, |plan| plan.role(address));
+        let role = self.setup.role(address);
         let tenancy = tenancy.unwrap_or(Tenancy::Lambda(self.setup.machine(address)));
         self.mesh.processes.push(Arc::new(Process {
             machine: Arc::new(Member::new(address, role, tenancy)),
@@ -284,37 +289,13 @@ impl Run<'_, '_> {
             direct: None,
             delivered: Vec::new(),
             outcomes: Vec::new(),
+            results: BTreeSet::new(),
             reduced: Vec::new(),
             beside: self.setup.beside.as_ref().map(Plan::begin),
         }));
         let call = CallId(address.into());
         self.todo.push_back(Inner::Controller(controller::Event::Join { call, address, role, tenancy }));
         self.take_plenty(address);
-    }
-
-    /// The controller begins its next life. Whoever was connected must call again; who was not welcomed yet has no id
-    /// to call with, and gives up.
-    fn restart(&mut self) {
-        let mesh = &mut *self.mesh;
-        let ControllerEpoch(epoch) = mesh.controller.tree.epoch();
-        let condemned = mesh.processes.iter().filter(|process| process.listens());
-        let condemned = condemned.filter_map(|process| process.machine.id);
-        let condemned: Vec<MemberId> = condemned.filter(|member| !mesh.knows(*member)).collect();
-        Arc::make_mut(&mut mesh.forgotten).extend(condemned);
-        let fan_out = mesh.controller.tree.reshapes_to().unwrap_or(mesh.controller.tree.fan_out());
-        mesh.controller = Arc::new(Channel::new(ControllerEpoch(epoch + 1), fan_out));
-        mesh.timers.retain(|timer| !matches!(timer, Timer::Controller(_)));
-        let mut cut = Vec::new();
-        for (address, process) in (0..).zip(&mut mesh.processes) {
-            let process = Arc::make_mut(process);
-            process.alive &= process.machine.id.is_some();
-            process.control = super::Control { cut: process.listens(), ..super::Control::default() };
-            cut.extend(process.listens().then_some(Action::Recontact(address)));
-        }
-        for recontact in cut {
-            self.sent(recontact);
-        }
-        self.todo.push_back(Inner::Controller(controller::Event::Restarted));
     }
 
     /// All that the process had open is closed; the others notice when they have read what is left.
@@ -329,21 +310,7 @@ impl Run<'_, '_> {
         self.close_all(address, kept);
     }
 
-    /// The controller probes one that does not hear it, and gives up.
-    fn fence(&mut self, address: Address) {
-        let Some(process) = self.process(address) else { return };
-        process.control = super::Control { cut: true, ..super::Control::default() };
-        let Some(member) = process.machine.id else { return };
-        self.sent(Action::Recontact(address));
-        self.controller(controller::Event::Suspected(member));
-        if let Some(probe) = self.mesh.controller.record(member).and_then(|record| record.probe) {
-            let timer = controller::Timer::Probe(member, probe);
-            self.mesh.timers.remove(&Timer::Controller(timer));
-            self.controller(controller::Event::Timer(timer));
-        }
-    }
-
-    fn controller(&mut self, event: controller::Event<Address>) {
+    pub(super) fn controller(&mut self, event: controller::Event<Address>) {
         let mesh = &mut *self.mesh;
         let config = &self.setup.controller;
         let (machine, unasked) = (&mut mesh.controller, self.watch.unasked);
@@ -370,19 +337,6 @@ impl Run<'_, '_> {
         }
     }
 
-    fn send_word(&mut self, to: MemberId, message: ToMember<Address>) {
-        let Some(address) = self.mesh.seats.get(&to).copied() else { return };
-        if self.mesh.live(address).is_none() {
-            return;
-        }
-        if let Some(process) = self.process(address)
-            && !process.control.cut
-        {
-            process.control.down.push_back(message);
-            self.sent(Action::Hear(address));
-        }
-    }
-
     pub(super) fn set(&mut self, timer: Timer, after: cirrus_core::ids::Millis) {
         self.mesh.timers.insert(timer);
         self.watch.set.push((timer, after));
@@ -404,6 +358,8 @@ impl Run<'_, '_> {
     fn effect(&mut self, address: Address, effect: MemberEffect) {
         match effect {
             member::Effect::ToController(message) => self.tell_controller(address, message),
+            member::Effect::CallController => self.call_controller(address),
+            member::Effect::HangController => {} // There are no two controllers at a time here.
             member::Effect::Dial { link, address: parent, relay } => self.dial(address, link, parent, relay),
             member::Effect::Send { link, frame } => self.send_frame(address, link, frame),
             member::Effect::Hang(link) => self.hang(address, link),
@@ -414,19 +370,11 @@ impl Run<'_, '_> {
                     self.shut_direct(address, false);
                 }
             }
-            member::Effect::Submit(submit) => {
-                if let Some(direct) = self.process(address).and_then(|process| process.direct.as_mut())
-                    && !direct.shut
-                {
-                    direct.up.push_back(submit);
-                    self.sent(Action::DirectUp(address));
-                }
-            }
+            member::Effect::Submit(submit) => self.send_root(address, ToRoot::Submit(submit)),
+            member::Effect::Collect(resume) => self.send_root(address, ToRoot::Collect(resume)),
+            member::Effect::Hand { to, chunk } => self.send_from_root(address, to, FromRoot::Hand(chunk)),
             member::Effect::Go { to, term, sequence, index } => {
-                if let Some((sender, direct)) = self.direct_of(to, address) {
-                    direct.down.push_back((term, sequence, index));
-                    self.sent(Action::DirectDown(sender));
-                }
+                self.send_from_root(address, to, FromRoot::Go(term, sequence, index));
             }
             member::Effect::HangSubmitter(from) => {
                 if let Some((sender, direct)) = self.direct_of(from, address) {
@@ -463,15 +411,6 @@ impl Run<'_, '_> {
         }
     }
 
-    pub(super) fn tell_controller(&mut self, address: Address, message: ToController<Address>) {
-        if let Some(process) = self.process(address)
-            && !process.control.cut
-        {
-            process.control.up.push_back(message);
-            self.sent(Action::Say(address));
-        }
-    }
-
     fn deliver(&mut self, address: Address, head: cirrus_core::channel::Head, pieces: Option<Vec<Piece>>) {
         if let Some(tally) = &mut self.watch.tally {
             for (place, rule) in RULES.iter().enumerate() {
@@ -482,8 +421,12 @@ impl Run<'_, '_> {
                 }
             }
         }
+        let handler = self.setup.member.handler.is_some();
         if let Some(process) = self.process(address) {
-            process.delivered.push((head.clone(), pieces.is_some()));
+            // Others have the bytes, where one handles them.
+            let handled = handler && head.sealed.as_ref().is_some_and(|seal| seal.failure.is_none());
+            process.results.extend((handler && pieces.is_some()).then_some(head.id.round));
+            process.delivered.push((head.clone(), pieces.is_some() || handled));
         }
         if let Some(piece) = pieces.iter().flatten().next() {
             self.roster(address, head.id, head.cut, piece);

@@ -29,6 +29,7 @@ use alloc::vec::Vec;
 use core::fmt::Debug;
 use core::hash::Hash;
 
+use super::handler::one_handler;
 use super::{Channel, Config, Effect, Event, Newcomer, Record, Refusal, Reign, Timer};
 use crate::bounded::{Map, Queue};
 use crate::bug::Bug;
@@ -171,6 +172,7 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             }
         }
         let (here, daemons) = one_daemon_each(here, out);
+        let here = one_handler(config, here, out);
         let host = |claim: &Claim<A>| match claim.registration.tenancy {
             Tenancy::Lambda(machine) if !config.bugs.has(Bug::LodgingsForgotten) => daemons.get(&machine),
             Tenancy::Lambda(_) | Tenancy::Daemon(_) => None,
@@ -226,6 +228,8 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
                 let version = if told { version } else { registration.version };
                 let Registration { role, tenancy, .. } = *registration;
                 let newcomer = Newcomer { address: registration.address.clone(), role, tenancy };
+                let handles = config.one_receiver && newcomer.handles();
+                self.handler = self.handler.max(handles.then_some(*member));
                 *record = Some(Record { version, ..Record::new(*member, newcomer) });
             }
         }

@@ -33,9 +33,12 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
                 return; // One before it is not whole.
             }
             let head = held.head.clone();
-            let insider = env.me.stamp <= held.head.cut || env.config.bugs.has(Bug::OutsiderDelivers);
+            // Who handles results may have come for one that was kept.
+            let handles = env.handles && held.end == Some(Ending::Whole);
+            let counted = env.me.stamp <= held.head.cut;
+            let insider = counted || handles || env.config.bugs.has(Bug::OutsiderDelivers);
             if insider && (!env.daemon || env.config.bugs.has(Bug::DaemonDelivers)) {
-                if held.end == Some(Ending::Void) {
+                if held.end != Some(Ending::Whole) {
                     out.push(Effect::Deliver { head, pieces: None });
                 } else if self.wanted > 0 {
                     self.wanted = self.wanted.saturating_sub(1);

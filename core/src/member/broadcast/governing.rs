@@ -1,4 +1,9 @@
 //! What the root does: begin its term, number rounds, and learn what everybody has.
+//!
+//! A root that was replaced and cannot be told so needs no lease to stop it. It runs no further ahead than a window, and
+//! the floor no longer rises when one of those whom it counts has gone over to the new root. What it had begun by then
+//! binds only those who are still below it; they have it when they report to the new root, so it goes on or is void like
+//! any other round. And as long as nobody has gone over it is the root for all, as while the controller is down.
 
 use alloc::vec::Vec;
 use core::fmt::Debug;
@@ -287,13 +292,16 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         under_way < env.config.window.into() || env.config.bugs.has(Bug::WindowIgnored)
     }
 
-    /// Begins the round of a reduce with its result, or as void if there is none.
-    pub(in super::super) fn seal(&mut self, round: Round, pieces: Vec<P>, seal: Seal) {
-        let (term, cut) = (self.term(), self.cut());
+    /// The head of a reduce with this seal.
+    pub(in super::super) fn head(&self, round: Round, seal: Seal) -> Head {
+        Head { id: RoundId { term: self.term(), round }, cut: self.cut(), origin: None, sealed: Some(seal) }
+    }
+
+    /// Begins the round of a reduce, which has ended.
+    pub(in super::super) fn seal(&mut self, head: Head, pieces: Vec<P>, end: Ending) {
         let Some(reign) = &mut self.reign else { return };
+        let round = head.id.round;
         reign.started = round;
-        let end = if seal.failure.is_some() { Ending::Void } else { Ending::Whole };
-        let head = Head { id: RoundId { term, round }, cut, origin: None, sealed: Some(seal) };
         let _ = self.rounds.insert(u32::MAX, round, Held { head, pieces, end: Some(end) }); // The window is the limit.
     }
 

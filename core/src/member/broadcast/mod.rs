@@ -40,6 +40,8 @@ pub(super) struct Env<'a, A> {
     pub(super) me: MemberId,
     /// The member has no application, and is there for others.
     pub(super) daemon: bool,
+    /// The results of reduces are for this member's application alone.
+    pub(super) handles: bool,
     pub(super) address: &'a A,
     pub(super) links: &'a Links<A>,
     /// The member is leaving: it begins nothing for others.
@@ -64,6 +66,8 @@ pub enum Ending {
     Whole,
     /// It was aborted.
     Void,
+    /// It is whole, and its pieces are with who handles them.
+    Handled,
 }
 
 /// The next piece to send over a link.
@@ -398,6 +402,13 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         }
     }
 
+    /// A piece of a result, to the one who handles it: it has the round before anybody else.
+    pub(super) fn handed(&mut self, env: &Env<'_, A>, chunk: Chunk<P>) {
+        if env.handles && chunk.term == self.term() && self.carried().is_some() {
+            self.keep(env, chunk);
+        }
+    }
+
     fn keep(&mut self, env: &Env<'_, A>, chunk: Chunk<P>) {
         let (round, id) = (chunk.head.id.round, chunk.head.id);
         if round <= self.position() {
@@ -435,6 +446,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
                 held.end = last.then_some(Ending::Whole);
             }
             Piece::Void => held.end = Some(Ending::Void),
+            Piece::Handled => held.end = Some(Ending::Handled),
         }
     }
 

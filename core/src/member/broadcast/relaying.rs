@@ -46,17 +46,18 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         let (term, floor) = (self.term(), self.floor());
         // Before it is known which rounds go on, those that somebody has whole certainly do.
         let open = self.carried().is_some();
+        let handled = env.config.handler.is_some();
         for (link, stream) in self.streams.iter_mut() {
             if let Some(next) = &mut stream.next {
                 let void = |held: &Held<P>| held.end == Some(Ending::Void);
                 let hidden = self.rounds.get(&next.round).is_some_and(void);
                 if !hidden || !env.config.bugs.has(Bug::VoidUntold) {
-                    pump(&self.rounds, (term, floor), open, next, *link, out);
+                    pump(&self.rounds, (term, floor), (open, handled), next, *link, out);
                 }
             }
         }
         if let (Some(next), Some(link)) = (&mut self.pulled, env.links.up()) {
-            pump(&self.rounds, (term, floor), false, next, link, out);
+            pump(&self.rounds, (term, floor), (false, handled), next, link, out);
         }
     }
 
@@ -122,11 +123,12 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
     }
 }
 
-/// Sends pieces from `next` on, as far as they are here. Of rounds that are not whole only if `open`.
+/// Sends pieces from `next` on, as far as they are here. Of rounds that are not whole only if `open`. Where one handles
+/// them no bytes are sent on, only that there are some.
 fn pump<A, P: Clone>(
     rounds: &SmallMap<Round, Held<P>>,
     (term, floor): (Term, Round),
-    open: bool,
+    (open, handled): (bool, bool),
     next: &mut Cursor,
     link: LinkId,
     out: &mut impl Effects<Effect<A, P>>,
@@ -139,10 +141,13 @@ fn pump<A, P: Clone>(
             *next = Cursor { round: after(next.round), index: 0 }; // It will hear that this one is everybody's.
             continue;
         };
-        if held.end.is_none() && !open {
+        if held.end.is_none() && (!open || handled) {
             return;
         }
         let piece = match held.pieces.get(next.index as usize) {
+            _ if held.end == Some(Ending::Handled) || handled && held.end == Some(Ending::Whole) => {
+                Piece::Handled
+            }
             Some(payload) => {
                 let last =
                     held.end == Some(Ending::Whole) && next.index.saturating_add(1) == count(&held.pieces);
@@ -155,7 +160,7 @@ fn pump<A, P: Clone>(
             }
             None => return, // The rest is still to come.
         };
-        let ended = matches!(piece, Piece::Void | Piece::Part(_, true));
+        let ended = matches!(piece, Piece::Void | Piece::Handled | Piece::Part(_, true));
         let chunk = Chunk { term, head: held.head.clone(), index: next.index, piece };
         out.push(Effect::Send { link, frame: Frame::Chunk(chunk) });
         *next = if ended {

@@ -13,8 +13,8 @@ use super::super::event::{Effect, Outcome, Timer};
 use super::super::links::Line;
 use super::{Broadcast, Ending, Env, count};
 use crate::bug::Bug;
-use crate::channel::{Origin, Submit};
-use crate::ids::{Sequence, Term};
+use crate::channel::{Origin, Resume, Submit};
+use crate::ids::{Round, Sequence, Term};
 use crate::machine::Effects;
 
 /// A broadcast that is not answered.
@@ -35,11 +35,13 @@ pub struct Sender<P> {
     pub sending: Option<Sending<P>>,
     /// The connection to the root, in the member's term.
     pub line: Line,
+    /// Who handles results: what the root was last told on that connection.
+    pub collected: Option<Round>,
 }
 
 impl<P> Default for Sender<P> {
     fn default() -> Self {
-        Self { sequence: Sequence(0), sending: None, line: Line::None }
+        Self { sequence: Sequence(0), sending: None, line: Line::None, collected: None }
     }
 }
 
@@ -73,7 +75,9 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         let Some(sync) = &self.sync else { return };
         let known = sync.carried.is_some_and(|carried| position >= carried);
         let term = sync.term;
-        let Some(sending) = &mut self.sender.sending else { return };
+        if self.sender.sending.is_none() && !env.handles {
+            return;
+        }
         if !known && !env.config.bugs.has(Bug::ResubmitsEarly) {
             return;
         }
@@ -85,11 +89,24 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
                 self.sender.line = Line::Dialling;
                 out.push(Effect::DialRoot { term, address: sync.root.clone() });
             }
-            Line::Up if !sending.offered => {
-                sending.offered = true;
-                self.submit(term, 0, 1, out);
-            }
-            Line::Up | Line::Dialling | Line::Waiting => {}
+            Line::Up if env.handles => self.collect(term, out),
+            Line::Up => self.offer(term, out),
+            Line::Dialling | Line::Waiting => {}
+        }
+    }
+
+    /// Sends the first piece, once over each connection.
+    fn offer(&mut self, term: Term, out: &mut impl Effects<Effect<A, P>>) {
+        let Some(sending) = self.sender.sending.as_mut().filter(|sending| !sending.offered) else { return };
+        sending.offered = true;
+        self.submit(term, 0, 1, out);
+    }
+
+    /// Tells the root which results the application has had: it comes for those behind, or has taken one.
+    fn collect(&mut self, term: Term, out: &mut impl Effects<Effect<A, P>>) {
+        if self.sender.collected != Some(self.taken) {
+            self.sender.collected = Some(self.taken);
+            out.push(Effect::Collect(Resume { term, position: self.taken, partial: None }));
         }
     }
 
@@ -155,6 +172,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
 
     /// What was offered over a connection that is gone must be offered again.
     fn unoffer(&mut self) {
+        self.sender.collected = None;
         if let Some(sending) = &mut self.sender.sending {
             sending.offered = false;
         }
@@ -181,7 +199,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         let own = self.rounds.iter().find(|(round, held)| **round <= position && held.head.origin == origin);
         let Some((round, end)) = own.and_then(|(round, held)| Some((*round, held.end?))) else { return };
         let outcome = match end {
-            Ending::Whole => Outcome::Sealed(round),
+            Ending::Whole | Ending::Handled => Outcome::Sealed(round),
             Ending::Void => Outcome::Aborted,
         };
         self.sender.sending = None;

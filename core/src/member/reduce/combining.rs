@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::fmt::Debug;
 use core::hash::Hash;
 
-use super::super::broadcast::{Broadcast, Env};
+use super::super::broadcast::{Broadcast, Ending, Env};
 use super::super::event::Effect;
 use super::{Below, Reduce};
 use crate::bug::Bug;
@@ -188,6 +188,9 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
         if broadcast.reign.is_none() {
             return false;
         }
+        if self.kept.is_some() {
+            return self.hand(env, broadcast, out);
+        }
         self.set_deadline(env, broadcast, out);
         let result = self.is_result(env, broadcast);
         let (room, again) = (broadcast.has_room(env), self.failures < env.config.attempts_max);
@@ -240,10 +243,15 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
         }
         let mut seal = Seal { census: Census::default(), missing, until: reign.version, failure };
         let mut pieces = core::mem::take(&mut self.result);
+        let end = if failure.is_some() { Ending::Void } else { Ending::Whole };
         match failure {
             Some(_) => pieces.clear(),
             None => seal.census = census,
         }
-        broadcast.seal(self.at.round, pieces, seal);
+        let head = broadcast.head(self.at.round, seal);
+        if end == Ending::Whole && env.config.handler.is_some() && !env.handles {
+            return self.keep(env, head, pieces, out);
+        }
+        broadcast.seal(head, pieces, end);
     }
 }

@@ -20,6 +20,8 @@
 //! ([`Seal`](crate::channel::Seal)), so that it is the same for all who see it. The k-th value of a member is for the k-th
 //! round that it is in, whatever becomes of others; a value for a round that is over already is answered as late.
 //!
+//! All get the result, or one member alone (`handling`).
+//!
 //! A *barrier* is a reduce of one empty piece: nobody has the answer before all who are in the round, and stay, have
 //! called (R2). A *gather* is one whose operator appends, in the order of a walk through the tree (R3).
 //!
@@ -30,6 +32,8 @@
 mod combining;
 mod deadline;
 mod departures;
+mod handling;
+pub mod rules;
 
 use alloc::vec::Vec;
 use core::fmt::Debug;
@@ -44,6 +48,7 @@ use crate::ids::{LinkId, Round, Term};
 use crate::machine::Effects;
 
 pub use departures::Departures;
+pub use handling::{Handler, Kept};
 
 /// What a child has sent up.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -91,6 +96,10 @@ pub struct Reduce<P> {
     pub deadline: Option<(Term, Round)>,
     /// At the root: the result so far.
     pub result: Vec<P>,
+    /// At the root: the result, until it was taken by who handles it.
+    pub kept: Option<Kept<P>>,
+    /// At the root: who handles results.
+    pub handler: Option<Handler>,
     /// At the root: how many attempts at this round have come to nothing.
     pub failures: u32,
     /// Whom a root has to name.
@@ -115,6 +124,8 @@ impl<P> Default for Reduce<P> {
             announced: false,
             deadline: None,
             result: Vec::new(),
+            kept: None,
+            handler: None,
             failures: 0,
             departures: Departures::default(),
         }
@@ -152,6 +163,9 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
         roster: Option<&Roster>,
         out: &mut impl Effects<Effect<A, P>>,
     ) {
+        for (_, member) in roster.into_iter().flat_map(|roster| &roster.departed) {
+            self.handler_gone(*member);
+        }
         match roster {
             Some(roster) => self.departures.hear(env, broadcast, roster, out),
             None => self.departures.forget(),
@@ -276,6 +290,7 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
             self.told = self.told.filter(|_| env.config.bugs.has(Bug::SpoiledToldOnce));
             self.begin(Try::default());
             self.below = SmallMap::default();
+            self.forget_kept(out);
         }
         // Before that it is not known whether the round is sealed already.
         if broadcast.carried().is_none_or(|carried| broadcast.position() < carried) {

@@ -224,10 +224,11 @@ fn replies() -> Vec<(&'static str, ControllerReply)> {
         ("refused: second daemon", Refusal::Channel(controller::Refusal::SecondDaemon)),
         ("refused: full", Refusal::Channel(controller::Refusal::Full)),
         ("refused: ids exhausted", Refusal::Channel(controller::Refusal::IdsExhausted)),
+        ("refused: handler taken", Refusal::Channel(controller::Refusal::HandlerTaken)),
     ];
     let to = |message| ControllerReply::To { channel: CHANNEL, member: ME, message };
     let mut all = vec![
-        ("lease", ControllerReply::Lease(Millis(1500))),
+        ("hello", ControllerReply::Hello { epoch: ControllerEpoch(9), lease: Millis(1500) }),
         ("accepted", ControllerReply::Accepted { call, channel: CHANNEL, member: ME }),
         ("rejected", ControllerReply::Rejected(Refusal::UnknownChannel)),
     ];
@@ -258,6 +259,8 @@ fn chunks() -> Vec<(&'static str, Chunk<Bytes>)> {
         ("chunk, void: incomplete", failed(Failure::Incomplete)),
         ("chunk, void: churn", failed(Failure::Churn)),
         ("chunk, void: mismatch", failed(Failure::Mismatch)),
+        ("chunk, void: unhandled", failed(Failure::Unhandled)),
+        ("chunk, handled", chunk(TERM, None, None, Piece::Handled)),
     ]
 }
 
@@ -334,11 +337,14 @@ fn peer_messages() -> Vec<(&'static str, PeerMessage)> {
         let part = Part { piece: Bytes::from_static(piece.as_bytes()), last };
         PeerMessage::Part { channel, position: Position(position), part }
     };
+    let resume = Resume { term: TERM, position: Round(41), partial: None };
     let have = Have { taken: Position(98), next: Position(101) };
     let mut all = vec![
         ("sender", PeerMessage::Sender { channel, term: TERM, from: ME }),
         ("submit", submit(7, b"payload", false)),
         ("submit, last and empty", submit(8, b"", true)),
+        ("collect", PeerMessage::Collect { channel, resume }),
+        ("hand", PeerMessage::Hand { channel, chunk: chunks().swap_remove(1).1 }),
         ("go", PeerMessage::Go { channel, term: TERM, sequence: Sequence(8), index: 7 }),
         ("caller, shuffle", caller(Purpose::Shuffle)),
         ("caller, messages", caller(Purpose::Messages)),

@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use super::golden::messages;
 use super::{Message, sample};
 
-const KINDS: [u16; 45] = [
+const KINDS: [u16; 47] = [
     handshake::kind::OPEN,
     handshake::kind::CHALLENGE,
     handshake::kind::PROOF,
@@ -36,7 +36,7 @@ const KINDS: [u16; 45] = [
     kind::MISSING,
     kind::COUNTED,
     kind::DAEMONS_NOTED,
-    kind::LEASE,
+    kind::HELLO_BACK,
     kind::ACCEPTED,
     kind::REFUSED,
     kind::REJECTED,
@@ -58,6 +58,8 @@ const KINDS: [u16; 45] = [
     kind::SENDER,
     kind::SUBMIT,
     kind::GO,
+    kind::COLLECT,
+    kind::HAND,
     kind::CALLER,
     kind::ITEM,
     kind::HAVE,
@@ -85,7 +87,8 @@ fn has_payload(message: &Message) -> bool {
     match message {
         PeerMessage::Submit { .. } | PeerMessage::Part { .. } => true,
         PeerMessage::Item { item, .. } => matches!(item.what, What::Piece(_)),
-        PeerMessage::Link { frame: LinkFrame::Chunk(Chunk { piece, .. }), .. } => *piece != Piece::Void,
+        PeerMessage::Link { frame: LinkFrame::Chunk(Chunk { piece, .. }), .. }
+        | PeerMessage::Hand { chunk: Chunk { piece, .. }, .. } => matches!(piece, Piece::Part(..)),
         PeerMessage::Link { frame: LinkFrame::Contribution(Contribution { payload, .. }), .. } => {
             payload.is_some()
         }

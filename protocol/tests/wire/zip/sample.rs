@@ -231,7 +231,10 @@ fn to_member() -> impl Strategy<Value = ToMember<Address>> {
 fn reply() -> impl Strategy<Value = ControllerReply> {
     let call = || any::<u64>().prop_map(CallId);
     prop_oneof![
-        any::<u32>().prop_map(|millis| ControllerReply::Lease(Millis(millis))),
+        (any::<u32>(), any::<u32>()).prop_map(|(epoch, millis)| ControllerReply::Hello {
+            epoch: ControllerEpoch(epoch),
+            lease: Millis(millis),
+        }),
         (call(), channel(), member()).prop_map(|(call, channel, member)| ControllerReply::Accepted {
             call,
             channel,
@@ -358,6 +361,8 @@ fn peer() -> impl Strategy<Value = PeerMessage> {
     let item = (round_id(), what).prop_map(|(round, what)| Parcel { round, what });
     let purpose = select(vec![Purpose::Shuffle, Purpose::Messages]);
     let part = (bytes(), any::<bool>()).prop_map(|(piece, last)| Part { piece, last });
+    let collect = (term(), round());
+    let collect = collect.prop_map(|(term, position)| Resume { term, position, partial: None });
     let have = (position(), position()).prop_map(|(taken, next)| Have { taken, next });
     prop_oneof![
         8 => (channel(), link(), link_frame())
@@ -368,6 +373,8 @@ fn peer() -> impl Strategy<Value = PeerMessage> {
         1 => (channel(), term(), sequence(), any::<u32>()).prop_map(|(channel, term, sequence, index)| {
             PeerMessage::Go { channel, term, sequence, index }
         }),
+        1 => (channel(), collect).prop_map(|(channel, resume)| PeerMessage::Collect { channel, resume }),
+        1 => (channel(), chunk()).prop_map(|(channel, chunk)| PeerMessage::Hand { channel, chunk }),
         1 => (channel(), member(), member(), purpose).prop_map(|(channel, from, to, purpose)| {
             PeerMessage::Caller { channel, from, to, purpose }
         }),

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use cirrus_core::directory::{Credential, Token};
-use cirrus_core::ids::{JobId, Millis};
+use cirrus_core::ids::{ControllerEpoch, JobId, Millis};
 use cirrus_protocol::zip::{ControllerReply, ControllerRequest};
 use cirrus_transport::{Connection, FrameReceiver, FrameSender, Listener, TransportError, auth};
 use tokio::sync::mpsc;
@@ -49,6 +49,7 @@ pub(super) enum News {
 #[derive(Clone, Debug)]
 pub(super) struct Admission {
     pub(super) tokens: Arc<BTreeMap<JobId, Token>>,
+    pub(super) epoch: ControllerEpoch,
     pub(super) lease: Millis,
 }
 
@@ -81,14 +82,14 @@ async fn converse<S: FrameSender, R: FrameReceiver>(
     admission: Admission,
     inbox: mpsc::Sender<(Peer, News)>,
 ) {
-    let Admission { tokens, lease } = admission;
+    let Admission { tokens, epoch, lease } = admission;
     let credential = match auth::admit(&mut connection, |job| tokens.get(&job).copied()).await {
         Ok(credential) => credential,
         Err(error) => return log_stranger(&error),
     };
     let (answers, outbox) = mpsc::channel(ANSWERS_MAX);
     // It is told what it is held to before anything else.
-    let told = answers.try_send(ControllerReply::Lease(lease));
+    let told = answers.try_send(ControllerReply::Hello { epoch, lease });
     if told.is_err() || inbox.send((peer, News::Admitted(credential, answers))).await.is_err() {
         return;
     }

@@ -167,7 +167,9 @@ impl Controller {
         let address = listener.address().to_owned();
         let (inbox, news) = mpsc::channel(NEWS_MAX);
         let tokens = Arc::new(jobs.iter().map(|job| (job.id, job.token)).collect());
-        let accepting = tokio::spawn(connections::accept(listener, Admission { tokens, lease }, inbox));
+        let epoch = directory.machine().stamp.epoch;
+        let accepting =
+            tokio::spawn(connections::accept(listener, Admission { tokens, epoch, lease }, inbox));
         Ok(Self {
             address,
             directory,

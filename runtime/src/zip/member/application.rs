@@ -410,7 +410,7 @@ impl Application {
     pub(super) fn end(mut self, end: End) {
         let channel = self.channel.clone();
         let over = || match end {
-            End::Left => ZipError::Left { channel: channel.clone() },
+            End::Left | End::Overdue => ZipError::Left { channel: channel.clone() },
             End::Fenced => ZipError::Fenced { channel: channel.clone() },
         };
         for answer in self.leaves.drain(..) {

@@ -163,6 +163,8 @@ impl<M: Medium> Shell<M> {
         use member::Effect;
         match effect {
             Effect::ToController(message) => self.tell_controller(message),
+            Effect::CallController => self.calls.notify_one(),
+            Effect::HangController => self.controller = None,
             // There is no relay yet: whoever cannot be called cannot be reached.
             Effect::Dial { link, address, relay: _ } => self.dial(Route::Link(link), address),
             Effect::Send { link, frame } => {
@@ -177,6 +179,12 @@ impl<M: Medium> Shell<M> {
             Effect::Go { to, term, sequence, index } => {
                 let go = |channel| PeerMessage::Go { channel, term, sequence, index };
                 self.say(Route::Submitter(to), go);
+            }
+            Effect::Collect(resume) => {
+                self.say(Route::Root(resume.term), |channel| PeerMessage::Collect { channel, resume });
+            }
+            Effect::Hand { to, chunk } => {
+                self.say(Route::Submitter(to), |channel| PeerMessage::Hand { channel, chunk });
             }
             Effect::HangSubmitter(from) => self.connections.hang(Route::Submitter(from)),
             Effect::Deliver { head, pieces } => self.delivered(&head, pieces),

@@ -35,7 +35,7 @@ use cirrus_core::{direct, messages, shuffle};
 use cirrus_protocol::handshake::Credential;
 use cirrus_protocol::zip::{Address, Again, ControllerReply, ControllerRequest, Join, PeerMessage};
 use cirrus_transport::{Listener as _, Medium, Transport, TransportError};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
 use self::application::Application;
 use self::connections::{Connections, End as Connected, Nth, Route, Task};
@@ -60,6 +60,9 @@ const CONTROLS_MAX: usize = 64;
 const CALLS_MAX: usize = 64;
 /// The pause before a controller that recovers is asked again.
 const JOIN_AGAIN: Millis = Millis(100);
+
+/// The pause before a controller that was not reached is called again, as long as nothing has come of it.
+const CALL_AGAIN: Millis = Millis(100);
 /// How long a member whose application is gone tries to leave in order.
 const LEAVE_WITHIN: Millis = Millis(10_000);
 
@@ -110,7 +113,7 @@ enum News<M: Medium> {
 /// much of a round waits.
 enum Control {
     /// It stands.
-    Up(Outbox),
+    Up(Outbox, ControllerEpoch),
     /// It does not.
     Down(Option<TransportError>),
     /// The controller says something.
@@ -124,6 +127,7 @@ enum Timer {
     Shuffle(direct::Timer),
     Messages(direct::Timer),
     JoinAgain,
+    CallAgain,
     LeaveEnds,
 }
 
@@ -146,6 +150,8 @@ struct Shell<M: Medium> {
     /// The channel, once it is known.
     channel: Option<Stamp>,
     controller: Option<Outbox>,
+    /// Has the controller called.
+    calls: Arc<Notify>,
     connections: Connections,
     timers: Timers<Timer>,
     todo: VecDeque<Todo>,
@@ -172,7 +178,8 @@ async fn join_there<M: Medium>(place: Place<M>, spec: Spec) -> Result<Joined, Zi
     let (inbox, news) = mpsc::channel(NEWS_MAX);
     let accepting = connections::listen::<M>(listener, place.credential, inbox.clone());
     let (controls, control) = mpsc::channel(CONTROLS_MAX);
-    tokio::spawn(contact::keep(place.clone(), controls));
+    let redial = Arc::new(Notify::new());
+    tokio::spawn(contact::keep(place.clone(), controls, Arc::clone(&redial)));
     let (answer, joined) = oneshot::channel();
     let (calls, called) = mpsc::channel(CALLS_MAX);
     let (settings, name) = (place.settings.clone(), spec.name.clone());
@@ -188,6 +195,7 @@ async fn join_there<M: Medium>(place: Place<M>, spec: Spec) -> Result<Joined, Zi
         inbox,
         channel: None,
         controller: None,
+        calls: redial,
         connections,
         timers: Timers::default(),
         todo: VecDeque::new(),
@@ -246,6 +254,7 @@ impl<M: Medium> Shell<M> {
             Timer::Shuffle(timer) => self.todo.push_back(Todo::Shuffle(shuffle::Event::Timer(timer))),
             Timer::Messages(timer) => self.todo.push_back(Todo::Messages(messages::Event::Timer(timer))),
             Timer::JoinAgain => self.ask_to_join(),
+            Timer::CallAgain => self.calls.notify_one(),
             Timer::LeaveEnds => self.over = Some(End::Left),
         }
     }
@@ -374,7 +383,7 @@ impl<M: Medium> Shell<M> {
         self.over = Some(end);
         self.told(match end {
             End::Left => ToMember::Released,
-            End::Fenced => ToMember::Fenced,
+            End::Fenced | End::Overdue => ToMember::Fenced, // It has gone without being let go.
         });
     }
 }

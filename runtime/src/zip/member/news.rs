@@ -1,16 +1,19 @@
 //! What comes from outside, as events.
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher as _, Hasher as _};
+
 use cirrus_core::channel::{Frame, ToMember};
 use cirrus_core::direct::{Have, LineEvent};
 use cirrus_core::directory::Refusal;
-use cirrus_core::ids::MemberId;
+use cirrus_core::ids::{ControllerEpoch, MemberId};
 use cirrus_core::shuffle;
 use cirrus_core::{member, messages};
 use cirrus_protocol::zip::{ControllerReply, PeerMessage, Purpose};
 use cirrus_transport::{Medium, TransportError};
 
 use super::connections::{End, Route};
-use super::{Control, JOIN_AGAIN, News, Shell, Timer, Todo};
+use super::{CALL_AGAIN, Control, JOIN_AGAIN, News, Shell, Timer, Todo};
 use crate::zip::error::ZipError;
 
 /// What happens on a connection past the tree, but for the things that it carries.
@@ -62,25 +65,35 @@ impl<M: Medium> Shell<M> {
 
     pub(super) fn controlled(&mut self, control: Control) {
         match control {
-            Control::Up(outbox) => {
+            Control::Up(outbox, epoch) => {
                 self.controller = Some(outbox);
-                self.controller_up();
+                self.controller_up(epoch);
             }
             Control::Down(error) => {
                 self.controller = None;
                 if let Some(error) = error {
                     self.application.unreachable(error);
                 }
+                self.controller_lost();
             }
             Control::Said(reply) => self.replied(reply),
         }
     }
 
-    fn controller_up(&mut self) {
+    fn controller_lost(&mut self) {
+        if self.member.machine().id.is_none() {
+            // There is no member yet that would say when.
+            return self.timers.set(Timer::CallAgain, CALL_AGAIN);
+        }
+        let random = RandomState::new().build_hasher().finish();
+        self.todo.push_back(Todo::Member(member::Event::ControllerLost { luck: random as u32 }));
+    }
+
+    fn controller_up(&mut self, epoch: ControllerEpoch) {
         if self.channel.is_none() {
             return self.ask_to_join();
         }
-        self.todo.push_back(Todo::Member(member::Event::ControllerUp));
+        self.todo.push_back(Todo::Member(member::Event::ControllerUp { epoch }));
         self.todo.push_back(Todo::Messages(messages::Event::ControllerUp));
         self.todo.push_back(Todo::Shuffle(shuffle::Event::ControllerUp));
         self.call_roll();
@@ -88,7 +101,7 @@ impl<M: Medium> Shell<M> {
 
     fn replied(&mut self, reply: ControllerReply) {
         match reply {
-            ControllerReply::Lease(_) => {} // The connection keeps it.
+            ControllerReply::Hello { .. } => {} // The connection keeps it.
             ControllerReply::Accepted { channel, .. } => self.channel = Some(channel),
             ControllerReply::Refused { reason: Refusal::Recovering, .. } => {
                 self.timers.set(Timer::JoinAgain, JOIN_AGAIN); // It says: ask again.
@@ -166,6 +179,8 @@ impl<M: Medium> Shell<M> {
             | PeerMessage::Caller { .. }
             | PeerMessage::Submit { .. }
             | PeerMessage::Go { .. }
+            | PeerMessage::Collect { .. }
+            | PeerMessage::Hand { .. }
             | PeerMessage::Item { .. }
             | PeerMessage::Part { .. }
             | PeerMessage::Have { .. }
@@ -215,6 +230,10 @@ impl<M: Medium> Shell<M> {
             (Route::Submitter(from), PeerMessage::Submit { submit, .. }) => {
                 Todo::Member(member::Event::Submitted { from, submit })
             }
+            (Route::Submitter(from), PeerMessage::Collect { resume, .. }) => {
+                Todo::Member(member::Event::Collected { from, resume })
+            }
+            (Route::Root(_), PeerMessage::Hand { chunk, .. }) => Todo::Member(member::Event::Handed(chunk)),
             (Route::To(purpose, to), PeerMessage::Have { have, .. }) => {
                 self.line(purpose, to, Change::Have(have));
                 return true;

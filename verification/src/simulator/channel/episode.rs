@@ -8,6 +8,7 @@ use cirrus_core::ids::{Millis, Round};
 use cirrus_core::member;
 use cirrus_core::rule::{RuleName, Ruled};
 
+use super::bound::Bound;
 use super::plan::{Plan, Planned, What, micros};
 use super::queue::{Due, Queue};
 use super::{Asked, Failed, Incident, Report, strike};
@@ -31,15 +32,6 @@ const LARGE: &[RuleName] = &[
     controller::rules::ROSTER_EXACT,
     controller::rules::TOLD,
 ];
-
-/// How far it may go, and how far that has got it.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bound {
-    since: u64,
-    time: u64,
-    began: u64,
-    events: u64,
-}
 
 /// A channel under way.
 pub(super) struct Episode {
@@ -138,6 +130,7 @@ impl Episode {
         });
         self.catch_up();
         self.end_calls();
+        self.begin_calls(); // Who has had fewer rounds than others may call for more than it was to.
         let bound = self.bound();
         self.bound = Some(bound);
         self.until_quiet()?;
@@ -168,56 +161,16 @@ impl Episode {
         self.until_quiet()
     }
 
-    /// How far healing may go: every one who is dead may have to be found out after the one before, every round under
-    /// way may have to go down the tree and its reports up, by roots that change as often as members die, and the
-    /// boundary between two fan-outs may have to pass all members.
-    pub(super) fn bound(&self) -> Bound {
-        let Plan { setup, latency, recontact, lease, think, .. } = &self.plan;
-        let tree = &self.mesh.controller.tree;
-        // A controller that was restarted does not know them yet.
-        let living = self.mesh.processes.iter().filter(|process| process.listens()).count() as u64;
-        let members = (tree.everybody().count() as u64).max(living);
-        // Neighbours that cannot reach each other are found out like dead ones.
-        let dead = members - self.mesh.staying().count() as u64 + self.mesh.blocked.len() as u64 + 1;
-        let verdict =
-            micros(setup.controller.probe) + micros(setup.member.attach) + micros(setup.member.redial);
-        let rounds = u64::from(setup.member.window + setup.member.buffer) + 8;
-        let depth = u64::from(tree.depth()) + 2;
-        let moves = if tree.reshapes_to().is_some() { members } else { 0 };
-        let time = dead * 2 * (verdict + lease + 8 * latency.1)
-            + rounds * (6 * depth * latency.1 + 2 * micros(setup.member.submission))
-            + moves * micros(setup.controller.reshape)
-            + 2 * recontact
-            + 2 * micros(setup.controller.recovery);
-        // Each of the first members may still be a wave through all.
-        let joins = if self.plan.cold { u64::from(self.plan.members) * members * 3 } else { 0 };
-        let (time, events) = match &setup.beside {
-            None => (time, 0),
-            Some(plan) => {
-                let limits = plan.limits();
-                let missed = micros(limits.missing) + micros(limits.redial) + verdict;
-                (time + (dead + 4) * 2 * (missed + think * 4 + 20 * latency.1), members * members * 200)
-            }
-        };
-        let events = events
-            + joins
-            + 20_000
-            + members * (100 + 20 * rounds + 8 * depth)
-            + dead * (members + 200)
-            + moves * 60;
-        Bound { since: self.now, time, began: self.report.events, events }
-    }
-
     /// Goes on until nothing is under way; then all rules are asked.
     pub(super) fn until_quiet(&mut self) -> Result<(), Box<Failed>> {
         while let Some((at, due)) = self.queue.next() {
-            let waits = matches!(due, Due::Calls(_));
+            let waits = matches!(due, Due::Calls(_) | Due::Lapses(_));
             self.happens(at, due)?;
             let now = if waits { at } else { self.now };
             if let Some(bound) = self.bound
                 && (now > bound.since + bound.time || self.report.events > bound.began + bound.events)
             {
-                return Err(self.failed(Vec::new(), "it does not become quiet"));
+                return Err(self.failed(Vec::new(), &format!("it does not become quiet: {due:?}")));
             }
         }
         let mut left = Vec::new();
@@ -339,6 +292,12 @@ impl Episode {
             Action::Call(address) => self.count_call(address),
             _ => {}
         }
+        // Who leaves at its deadline is missed like a dead one, should nobody hear of it.
+        if let Action::Fire(Timer::Member(address, member::Timer::Drain))
+        | Action::Hasten(Timer::Member(address, member::Timer::Drain)) = action
+        {
+            self.queue.plan(self.now + self.plan.lease, Due::Lapses(address));
+        }
         let members = u64::from(self.mesh.controller.tree.len());
         let unasked = self.unasked(&action, members);
         let mut watch = Watch {
@@ -351,8 +310,6 @@ impl Episode {
         (self.set, self.sent) = (watch.set, watch.sent);
         for arrival in self.sent.drain(..) {
             let way = match arrival {
-                // Those who have lost the controller do not all call at once.
-                Action::Recontact(_) => self.plan.recontact + on_its_way(&self.plan, self.now, &arrival),
                 // An application thinks before it calls again.
                 Action::Call(_) => self.plan.think + on_its_way(&self.plan, self.now, &arrival),
                 _ => on_its_way(&self.plan, self.now, &arrival),
@@ -465,7 +422,6 @@ fn can_arrive(setup: &Setup, mesh: &Mesh, action: Action) -> bool {
         Action::DirectDown(address) => {
             direct(address).is_some_and(|it| !it.dialling && (it.shut || !it.down.is_empty()))
         }
-        Action::Recontact(address) => mesh.live(address).is_some_and(|it| it.control.cut),
         Action::Notice(address) => mesh.live(address).is_some_and(|it| it.has_news()),
         Action::ConnectPipe(pair) => mesh.pipes.get(&pair).is_some_and(|pipe| pipe.dialling),
         Action::PipeUp(pair) => mesh.pipes.get(&pair).is_some_and(|pipe| pipe.reaches_called()),
@@ -486,6 +442,7 @@ fn can_arrive(setup: &Setup, mesh: &Mesh, action: Action) -> bool {
         | Action::Block(_)
         | Action::BreakControl(_)
         | Action::BreakDirect(_)
+        | Action::Unanswered(_)
         | Action::Hasten(_)
         | Action::BreakPipe(..)
         | Action::Fence(_)

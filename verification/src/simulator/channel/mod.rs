@@ -19,6 +19,7 @@
 //! A run that fails is cut down ([`shrink`](shrink::shrink)) to the incidents and members that it takes to fail.
 
 mod beside;
+mod bound;
 mod daemons;
 mod episode;
 mod plan;
@@ -37,7 +38,7 @@ use cirrus_core::rule::RuleName;
 use cirrus_core::{controller, direct, member, shuffle};
 
 use crate::tally::{Broken, Part, Tally};
-use crate::zip::Fault;
+use crate::zip::{self, Fault};
 
 /// The number of something that is planned to happen, a fault or a broadcast: the same in every run of a seed.
 pub type Incident = u32;
@@ -136,8 +137,15 @@ impl Report {
 /// Whose rules are those of channels.
 pub const OF_CHANNELS: &[Part] = &[Part::Controller, Part::Member, Part::Mesh, Part::Shuffle, Part::Messages];
 
+const NO_HANDLER: &str = "in no simulated channel does one member handle the results yet; the worlds see it";
+
 /// Rules whose case does not arise in a simulated channel, or not in every campaign, and why.
 pub const CANNOT_ARISE: &[(RuleName, &str)] = &[
+    (controller::handler::ONE_HANDLER, NO_HANDLER),
+    (member::reduce::rules::SEALED_TAKEN, NO_HANDLER),
+    (member::reduce::rules::HANDED_ONE, NO_HANDLER),
+    (member::reduce::rules::NOT_GIVEN_UP, NO_HANDLER),
+    (zip::rules::HANDLED.name, NO_HANDLER),
     (
         controller::recovery::rules::ROLL_ANSWERED,
         "a member must call the roll in the time in which a restarted controller waits, which few channels see; \
@@ -156,6 +164,10 @@ pub const CANNOT_ARISE: &[(RuleName, &str)] = &[
     (
         direct::rules::BELIEVED,
         "one who lives must be declared dead, not hear of it, and call one who knows it; the worlds see it",
+    ),
+    (
+        member::contact::rules::NO_EARLIER_LIFE,
+        "an earlier life of the controller does not come back in a simulation; the worlds see it",
     ),
     (
         member::rules::LEFT_BEHIND,

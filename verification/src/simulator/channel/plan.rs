@@ -59,8 +59,6 @@ pub(super) struct Plan {
     pub(super) cold: bool,
     /// The least and the most time that something is on its way.
     pub(super) latency: (u64, u64),
-    /// How long it takes a member to call the controller again.
-    pub(super) recontact: u64,
     /// How long the lease of a dead root goes on.
     pub(super) lease: u64,
     /// In a channel of reduces: the most time between an answer and the next value.
@@ -85,7 +83,6 @@ impl Plan {
             join_gap: join_gap(&mut random, members, latency.1),
             cold: random.below(4) == 0,
             latency,
-            recontact: u64::from(random.between(1, 50)) * 1000,
             lease: micros(setup.controller.probe) + micros(setup.member.attach),
             incidents: Vec::new(),
             think: latency.1 * u64::from(random.between(1, 20)),
@@ -97,7 +94,7 @@ impl Plan {
         beside::plan(&mut random, asked, &mut plan, &mut setup);
         // Who calls again later than that has to join anew.
         let slowest = plan.latency.1 / 1000 + 1;
-        let window = plan.recontact / 1000 + slowest * (2 + random.below(8));
+        let window = u64::from(setup.member.recontact_max.0) + slowest * (2 + random.below(8));
         setup.controller.recovery = Millis(u32::try_from(window).unwrap_or(u32::MAX));
         daemons::plan(&mut random, asked, &mut plan, &mut setup);
         plan.setup = setup;
@@ -182,6 +179,9 @@ fn setup(random: &mut Random, asked: &Asked, members: u32, slowest: u64) -> Setu
             attach,
             redial: Millis(random.between(1, 50)),
             submission: Millis(slowest * random.between(2, 40)),
+            recontact: Millis(random.between(1, 50)),
+            recontact_max: Millis(random.between(50, 200)),
+            drain: Millis(slowest * random.between(40, 400)),
             ..base.member
         },
         fan_out: FanOut(fan_out),

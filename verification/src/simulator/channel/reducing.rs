@@ -60,7 +60,7 @@ impl Episode {
     /// A process gives its next value, or later if it cannot now.
     pub(super) fn call(&mut self, at: u64, address: Address) -> Option<Action> {
         let everybody = self.plan.setup.everybody.as_ref()?;
-        let process = self.mesh.live(address)?;
+        let process = self.mesh.live(address).filter(|process| !process.is_daemon())?;
         let more = match process.machine.phase {
             Phase::Joining => everybody.until > Round(0),
             Phase::Seated => process.next_round() <= everybody.until,

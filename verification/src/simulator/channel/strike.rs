@@ -81,6 +81,8 @@ pub(super) fn strike(mesh: &Mesh, fault: Fault, random: &mut Random) -> Option<A
         }
         Fault::Fence | Fault::Repeat | Fault::Overtake => None, // Not of those that strike here.
         Fault::Daemon => daemon(mesh, random),
+        Fault::Unanswered => unanswered(mesh, random).or_else(|| strike(mesh, Fault::BreakControl, random)),
+        Fault::Overdue => overdue(mesh, random).or_else(|| strike(mesh, Fault::Leave, random)),
     }
 }
 
@@ -128,4 +130,17 @@ fn link(mesh: &Mesh, random: &mut Random) -> Option<LinkId> {
     let link = mesh.controller.tree.uplink(anybody(mesh, random)?)?.link;
     let wire = mesh.wires.get(&link)?;
     (!wire.dialling && !wire.broken).then_some(link)
+}
+
+/// Somebody who calls the controller finds nobody.
+fn unanswered(mesh: &Mesh, random: &mut Random) -> Option<Action> {
+    let calls = |process: &crate::zip::Process| process.listens() && process.calls_controller().is_some();
+    let callers = (0..).zip(&mesh.processes).filter(|(_, process)| calls(process));
+    let callers: Vec<Address> = callers.map(|(address, _)| address).collect();
+    random.pick(&callers).map(|address| Action::Unanswered(*address))
+}
+
+/// Somebody who leaves is not done in time.
+fn overdue(mesh: &Mesh, random: &mut Random) -> Option<Action> {
+    wrong(mesh, random, |timer| matches!(timer, Timer::Member(_, member::Timer::Drain)))
 }

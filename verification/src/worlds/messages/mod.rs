@@ -215,7 +215,7 @@ fn changes() -> Vec<World> {
         world!(
             "message-join",
             "somebody joins and speaks, and is spoken to",
-            (9_758, 28),
+            (14_211, 28),
             Small {
                 script: &[
                     (1, Say(0, 1)),
@@ -246,7 +246,7 @@ fn changes() -> Vec<World> {
         world!(
             "message-apart",
             "the controller is out of reach, and somebody reports in vain",
-            (8_719, 23),
+            (12_041, 23),
             Small {
                 prompt_pipes: false,
                 faults: &[(Fault::BreakControl, 1), (Fault::Impatient, 1), (Fault::BreakPipe, 1)],
@@ -263,7 +263,7 @@ fn restarts() -> Vec<World> {
         world!(
             "message-restart",
             "the controller is started again, and somebody dies",
-            (31_482, 24),
+            (37_043, 24),
             Small {
                 members: 3,
                 script: &[(1, Say(0, 1)), (0, Hear(1)), (0, Hear(2)), (2, Say(1, 1))],
@@ -276,7 +276,7 @@ fn restarts() -> Vec<World> {
         world!(
             "message-forgotten",
             "one is declared dead, and the controller that did it is started again",
-            (1_130, 21),
+            (1_208, 21),
             Small {
                 script: &[(1, Say(0, 1)), (1, Say(0, 1)), (0, Hear(1)), (0, Hear(1)), (0, Say(1, 1))],
                 faults: &[(Fault::Restart, 1), (Fault::Fence, 1)],

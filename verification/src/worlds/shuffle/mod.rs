@@ -212,7 +212,7 @@ fn deaths() -> Vec<World> {
         world!(
             "shuffle-root",
             "the root dies anywhere, or is declared dead, in two rounds",
-            (25_210, 37),
+            (25_301, 37),
             Small {
                 roles: &[Role::Sender, Role::Receiver, Role::Sender],
                 rounds: 2,
@@ -259,7 +259,7 @@ fn changes() -> Vec<World> {
         world!(
             "shuffle-apart",
             "the controller is out of reach, and somebody reports in vain",
-            (2_376, 23),
+            (3_288, 23),
             Small {
                 rounds: 2,
                 pieces: 1,

@@ -67,7 +67,7 @@ pub(super) const TWO: Small = Small {
     witnesses: &[DELIVERED, SUCCEEDED, CARRIED, PULLED, FILLER_DEAD],
     ..SMALL
 };
-const ROOTS: Small = Small { sends: &[(2, 2)], mortal: &[0, 3], ..TWO };
+pub(super) const ROOTS: Small = Small { sends: &[(2, 2)], mortal: &[0, 3], ..TWO };
 /// The root dies when its children and a grandchild have half a round. The next root calls it void, and may die when only
 /// some have heard so: then the third one fetches the void round in the place of its half, and so must its children.
 const FETCHED: Small = Small {
@@ -220,7 +220,7 @@ pub(super) fn worlds() -> Vec<World> {
         world!("zip-roots", "a root dies, and the next one", (434_785, 64), ROOTS),
         world!("zip-flux", "a member moves while a new root asks", (135_825, 67), FLUX),
         world!("zip-fetched", "half a round, and a void one in its place", (141_374, 79), FETCHED),
-        world!("zip-breaks", "connections break", (167_140, 34), BREAKS),
+        world!("zip-breaks", "connections break", (198_556, 34), BREAKS),
         world!("zip-away", "a sender is away too long", (6_398, 34), AWAY),
         world!("zip-suspect", "one is declared dead that lives", (497_753, 56), SUSPECT),
         world!("zip-relay", "two cannot reach each other", (99_316, 47), RELAY),
@@ -230,7 +230,7 @@ pub(super) fn worlds() -> Vec<World> {
         world!("zip-join-crash", "one joins, one dies", (50_980, 47), JOIN_CRASH),
         world!("zip-join-inner", "one that joins fills a hole", (18_273, 42), JOIN_INNER),
         world!("zip-leaves", "two leave", (60_287, 48), LEAVES),
-        world!("zip-leave-cut", "one leaves and loses the controller", (344_223, 44), LEAVE_CUT),
+        world!("zip-leave-cut", "one leaves and loses the controller", (500_229, 47), LEAVE_CUT),
         world!("zip-expire", "one nears the end of its life", (245_975, 107), EXPIRE),
         world!("zip-expire-crash", "one nears the end of its life, one dies", (650_393, 53), EXPIRE_CRASH),
         world!("zip-reshape", "the fan-out changes", (92_326, 49), RESHAPE),

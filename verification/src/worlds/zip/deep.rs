@@ -1,14 +1,16 @@
 //! Worlds that take minutes each.
 
-use super::broadcast::TWO;
-use super::recovery::FORGETS_TWO;
-use super::reduce::SUM_JOIN;
+use super::broadcast::{ROOTS, TWO};
+use super::recovery::{FORGETS_TWO, RESTART_CRASH};
+use super::reduce::{SUM_JOIN, SUM_TWO};
 use super::witnesses::*;
 use super::{SMALL, Small, World, system};
 use crate::zip::Fault;
 
 const DEEP_TWO: Small =
     Small { members: 5, sends: &[(3, 2)], witnesses: &[DELIVERED, CARRIED, PULLED, FILLER_DEAD], ..TWO };
+const DEEP_ROOTS: Small = Small { sends: &[(2, 2), (1, 1)], ..ROOTS };
+const DEEP_RESTART: Small = Small { faults: &[(Fault::Restart, 1), (Fault::Crash, 2)], ..RESTART_CRASH };
 const DEEP_LEAVE: Small = Small {
     sends: &[(1, 2), (0, 1)],
     faults: &[(Fault::Leave, 1), (Fault::Crash, 1)],
@@ -21,19 +23,23 @@ const DEEP_SUM: Small = Small {
     faults: &[(Fault::Join, 2)],
     ..SUM_JOIN
 };
+const DEEP_SUM_TWO: Small = Small { members: 5, sends: &[(0, 1), (1, 1), (2, 1), (3, 1), (4, 1)], ..SUM_TWO };
 
 /// The worlds of this family.
 pub(super) fn worlds() -> Vec<World> {
     vec![
         world!("deep-two", "two of five die in the midst of a broadcast", (14_210_148, 91), DEEP_TWO, true),
+        world!("deep-sum-two", "a reduce, two of five die", (6_398_197, 61), DEEP_SUM_TWO, true),
+        world!("deep-roots", "a root dies, and the next one, two send", (6_488_440, 81), DEEP_ROOTS, true),
+        world!("deep-restart", "the controller is restarted, two die", (1_637_595, 59), DEEP_RESTART, true),
+        world!("deep-sum", "two reduces, two join", (2_473_403, 92), DEEP_SUM, true),
         world!("deep-leave", "one leaves, one dies, two send", (1_691_779, 63), DEEP_LEAVE, true),
         world!(
             "deep-forgets",
             "the controller forgets a wrong verdict, two send",
-            (1_292_662, 67),
+            (1_295_786, 67),
             FORGETS_TWO,
             true
         ),
-        world!("deep-sum", "two reduces, two join", (2_473_403, 92), DEEP_SUM, true),
     ]
 }

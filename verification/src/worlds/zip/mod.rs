@@ -1,9 +1,11 @@
 //! Channels: a controller and a few members, with broadcasts or reduces, and faults.
 
+mod alone;
 mod broadcast;
 mod daemon;
 mod deadline;
 mod deep;
+mod handled;
 mod recovery;
 mod reduce;
 mod witnesses;
@@ -38,6 +40,8 @@ struct Small {
     named: u32,
     /// A reduce has a deadline, by which so many are enough.
     quorum: Option<u32>,
+    /// Who handles results: one after the other, or nobody in particular when it is empty.
+    handlers: &'static [Address],
     faults: &'static [(Fault, u32)],
     /// Its members are in when it begins.
     warm: bool,
@@ -65,6 +69,7 @@ const SMALL: Small = Small {
     strict: false,
     named: 4,
     quorum: None,
+    handlers: &[],
     faults: &[],
     warm: true,
     prologue: |_| None,
@@ -79,6 +84,7 @@ fn system(small: &Small, bugs: Bugs) -> Zip {
         controller: controller::Config {
             members_max: 8,
             probe: Millis(1000),
+            one_receiver: !small.handlers.is_empty(),
             departed_max: if small.kind == Kind::Reduce { small.named } else { 0 },
             scan: 4,
             reshape: Millis(10),
@@ -91,12 +97,16 @@ fn system(small: &Small, bugs: Bugs) -> Zip {
             strict: small.strict,
             missing_max: small.named,
             deadline: small.quorum.map(|quorum| Deadline { after: Millis(1000), quorum }),
+            handler: (!small.handlers.is_empty()).then_some(Millis(1000)),
             window: small.window,
             buffer: 1,
             senders_max: 4,
             attach: Millis(1000),
             redial: Millis(100),
             submission: Millis(1000),
+            recontact: Millis(100),
+            recontact_max: Millis(400),
+            drain: Millis(1000),
             bugs,
         },
         fan_out: FanOut(small.fan_out),
@@ -105,6 +115,7 @@ fn system(small: &Small, bugs: Bugs) -> Zip {
         daemons: small.daemons.to_vec(),
         wanted: 8,
         sends: small.sends.to_vec(),
+        handlers: small.handlers.to_vec(),
         beside: None,
         everybody: None,
         faults: small.faults.iter().copied().collect(),
@@ -133,10 +144,12 @@ pub(crate) fn summing(quorum: Option<u32>) -> Setup {
 pub(super) fn worlds() -> Vec<World> {
     [
         broadcast::worlds(),
+        alone::worlds(),
         daemon::worlds(),
         recovery::worlds(),
         reduce::worlds(),
         deadline::worlds(),
+        handled::worlds(),
         deep::worlds(),
     ]
     .into_iter()

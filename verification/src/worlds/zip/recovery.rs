@@ -33,7 +33,7 @@ const CONTESTED: Witness<Mesh> = Witness {
             .any(|one| claims(mesh).any(|other| one.member != other.member && place(one) == place(other)))
     },
 };
-const RESTARTED: Witness<Mesh> = Witness {
+pub(super) const RESTARTED: Witness<Mesh> = Witness {
     name: "a restarted controller has its members again",
     seen: |mesh| is_restarted(mesh) && members(mesh).count() > 1,
 };
@@ -43,6 +43,14 @@ const UNDISTURBED: Witness<Mesh> = Witness {
         let open = |it: &Process| it.machine.broadcast.rounds.iter().any(|(_, held)| held.end.is_none());
         let same = |it: &Process| it.machine.broadcast.term().0.epoch == ControllerEpoch(1);
         mesh.controller.recovery.is_some() && mesh.processes.iter().any(|it| open(it) && same(it))
+    },
+};
+const UNANSWERED: Witness<Mesh> = Witness {
+    name: "one has found nobody twice, while a round goes on",
+    seen: |mesh| {
+        let again = |it: &Arc<Process>| it.machine.contact.losses > 2;
+        let open = |it: &Arc<Process>| it.machine.broadcast.rounds.iter().any(|(_, held)| held.end.is_none());
+        mesh.processes.iter().any(again) && mesh.processes.iter().any(open)
     },
 };
 const STALE: Witness<Mesh> = Witness {
@@ -115,7 +123,7 @@ const RELAY_KEPT: Witness<Mesh> = Witness {
 };
 
 /// The link between two breaks, one reports it too early, and the other one does not answer in time.
-fn declared_dead(mesh: &Mesh, victim: Address, reporter: Address) -> Option<Action> {
+pub(super) fn declared_dead(mesh: &Mesh, victim: Address, reporter: Address) -> Option<Action> {
     let member = mesh.processes[victim as usize].machine.id?;
     let record = mesh.controller.record(member)?; // It is declared dead when there is none any more.
     let joins = |wire: &Wire| [(victim, reporter), (reporter, victim)].contains(&(wire.child, wire.parent));
@@ -134,7 +142,7 @@ fn declared_dead(mesh: &Mesh, victim: Address, reporter: Address) -> Option<Acti
 fn root_declared_dead(mesh: &Mesh) -> Option<Action> {
     declared_dead(mesh, 0, 1)
 }
-fn leaf_declared_dead(mesh: &Mesh) -> Option<Action> {
+pub(super) fn leaf_declared_dead(mesh: &Mesh) -> Option<Action> {
     declared_dead(mesh, 2, 0)
 }
 
@@ -152,8 +160,16 @@ const RESTART_TWICE: Small = Small {
     witnesses: &[DELIVERED, RESTARTED],
     ..RESTART
 };
+/// Its members call before it is there.
+const RESTART_UNANSWERED: Small = Small {
+    members: 2,
+    sends: &[(1, 2)],
+    faults: &[(Fault::Restart, 1), (Fault::Unanswered, 2)],
+    witnesses: &[DELIVERED, RESTARTED, UNANSWERED],
+    ..RESTART
+};
 /// One dies, and another one does not hear that it is moved: one is silent, one is stale.
-const RESTART_CRASH: Small = Small {
+pub(super) const RESTART_CRASH: Small = Small {
     sends: &[(2, 1)],
     faults: &[(Fault::Restart, 1), (Fault::Crash, 1)],
     witnesses: &[DELIVERED, RESTARTED, SUCCEEDED, CARRIED, STALE, SILENT],
@@ -231,11 +247,17 @@ const RESTART_SUM: Small = Small {
 pub(super) fn worlds() -> Vec<World> {
     vec![
         world!("zip-restart", "the controller is restarted", (14_604, 29), RESTART),
-        world!("zip-restart-twice", "the controller is restarted twice", (744, 22), RESTART_TWICE),
+        world!("zip-restart-twice", "the controller is restarted twice", (1_450, 22), RESTART_TWICE),
+        world!(
+            "zip-restart-calls",
+            "a controller is called that is not there",
+            (3_946, 22),
+            RESTART_UNANSWERED
+        ),
         world!(
             "zip-restart-crash",
             "the controller is restarted, a member dies",
-            (244_962, 54),
+            (262_754, 54),
             RESTART_CRASH
         ),
         world!("zip-restart-expire", "the controller is restarted, two swap", (30_336, 101), RESTART_EXPIRE),
@@ -253,7 +275,7 @@ pub(super) fn worlds() -> Vec<World> {
         ),
         world!("zip-restart-early", "the controller does not wait for all", (42_789, 43), RESTART_EARLY),
         world!("zip-restart-join", "the controller is restarted, one joins", (29_585, 40), RESTART_JOIN),
-        world!("zip-restart-leave", "the controller is restarted, one leaves", (238_822, 53), RESTART_LEAVE),
+        world!("zip-restart-leave", "the controller is restarted, one leaves", (240_342, 54), RESTART_LEAVE),
         world!("zip-restart-sender", "a sender dies, and is forgotten", (72_694, 41), RESTART_SENDER),
         world!(
             "zip-restart-relay",
@@ -261,6 +283,6 @@ pub(super) fn worlds() -> Vec<World> {
             (18_539, 26),
             RESTART_RELAY
         ),
-        world!("sum-restart", "a reduce, the controller is restarted, one dies", (122_758, 55), RESTART_SUM),
+        world!("sum-restart", "a reduce, the controller is restarted, one dies", (136_306, 55), RESTART_SUM),
     ]
 }

@@ -86,7 +86,7 @@ const SUM_INNER: Small = Small {
 /// A link that is given anew, by relay, spoils what went over the old one.
 const SUM_RELAY: Small =
     Small { faults: &[(Fault::Block, 1)], witnesses: &[DELIVERED, SPOILED, RELAYED], ..SUM_CRASH };
-const SUM_TWO: Small =
+pub(super) const SUM_TWO: Small =
     Small { sends: &[(0, 1), (1, 1), (2, 1), (3, 1)], members: 4, faults: &[(Fault::Crash, 2)], ..SUM_INNER };
 const SUM_SUSPECT: Small = Small {
     sends: &[(0, 1), (1, 1), (2, 1)],

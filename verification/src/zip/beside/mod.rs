@@ -285,7 +285,7 @@ impl Run<'_, '_> {
 fn word_of(end: member::End) -> ToMember<Address> {
     match end {
         member::End::Left => ToMember::Released,
-        member::End::Fenced => ToMember::Fenced,
+        member::End::Fenced | member::End::Overdue => ToMember::Fenced, // It has gone without being let go.
     }
 }
 

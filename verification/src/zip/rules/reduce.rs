@@ -26,6 +26,27 @@ pub const STRICT: Rule = rule("R2", "a strict result lacks nobody", Check::Deliv
 /// Values are combined in the order of a walk over the tree.
 pub const ORDERED: Rule = rule("R3", "values are combined in pre-order", Check::Delivery(ordered));
 
+/// Who handles results has all that there are.
+pub const HANDLED: Rule = rule("R1", "who handles results has what all know of", Check::Quiet(handled));
+
+fn handled(setup: &Setup, mesh: &Mesh) -> Verdict {
+    if setup.member.handler.is_none() {
+        return Verdict::Idle;
+    }
+    let Ok(rounds) = delivered(mesh, |_| true) else { return Verdict::Idle };
+    let mut verdict = Verdict::Idle;
+    for (member, process) in mesh.applications().filter(|(_, process)| process.machine.role.receives()) {
+        let results = rounds.iter().filter(|(_, (head, whole))| *whole && member.stamp <= head.cut);
+        for (round, _) in results {
+            if !process.results.contains(round) {
+                return Verdict::Broken("all know of a result that its handler does not have");
+            }
+            verdict = Verdict::Holds;
+        }
+    }
+    verdict
+}
+
 fn combined_once(_: &Setup, mesh: &Mesh, _: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
     let (Some(seal), Some(pieces)) = (&head.sealed, pieces) else { return Verdict::Idle };
     for (index, piece) in (0..).zip(pieces) {
@@ -49,8 +70,9 @@ fn combined_once(_: &Setup, mesh: &Mesh, _: &Process, head: &Head, pieces: Optio
 
 fn called(_: &Setup, _: &Mesh, process: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
     let (Some(_), Some(pieces)) = (&head.sealed, pieces) else { return Verdict::Idle };
-    // It has delivered every round that it was in before.
-    let place = process.delivered.len() + 1;
+    // It has delivered every round that it was in before, and maybe a result that was kept for it.
+    let me = process.machine.id.map(|member| member.stamp);
+    let place = process.delivered.iter().filter(|(head, _)| me <= Some(head.cut)).count() + 1;
     let own = pieces.iter().flat_map(Piece::values);
     let own = own.filter(|(address, _)| *address == process.machine.address);
     let mut verdict = Verdict::Idle;
@@ -217,11 +239,12 @@ fn complete(_: &Setup, mesh: &Mesh, _: &Process, head: &Head, pieces: Option<&[P
 
 fn ordered(setup: &Setup, mesh: &Mesh, _: &Process, head: &Head, pieces: Option<&[Piece]>) -> Verdict {
     // Once somebody has moved, the walk is another one than when the values were combined.
+    let all = mesh.seats.len() == mesh.controller.tree.everybody().count();
     let calm = mesh
         .budget
         .iter()
         .all(|(fault, left)| *fault == Fault::Hurry || setup.faults.get(fault) == Some(left));
-    let (Some(seal), Some(pieces)) = (&head.sealed, pieces.filter(|_| calm)) else {
+    let (Some(seal), Some(pieces)) = (&head.sealed, pieces.filter(|_| calm && all)) else {
         return Verdict::Idle;
     };
     let mut walk = Vec::new();

@@ -1,0 +1,139 @@
+//! Reduces whose results one member handles.
+
+use cirrus_core::channel::Failure;
+use cirrus_core::ids::MemberId;
+use cirrus_core::member::Reduction;
+
+use super::recovery::{RESTARTED, leaf_declared_dead};
+use super::reduce::SUM;
+use super::witnesses::*;
+use super::{Small, World, system};
+use crate::system::Witness;
+use crate::zip::{Fault, Mesh, Process};
+
+fn kept(process: &Process) -> Option<Option<MemberId>> {
+    process.machine.reduce.kept.as_ref().filter(|_| process.alive).map(|kept| kept.offered)
+}
+
+fn gone(mesh: &Mesh, member: MemberId) -> bool {
+    mesh.of(member).is_none_or(|process| !process.listens())
+}
+
+const HANDED: Witness<Mesh> = Witness {
+    name: "a handler has a result before anybody knows of it",
+    seen: |mesh| {
+        let first = |it: &Process| it.results.iter().any(|round| it.machine.reduce.answered <= *round);
+        mesh.processes.iter().any(|it| first(it)) && mesh.processes.iter().any(|it| kept(it).is_some())
+    },
+};
+const HANDLER_DEAD: Witness<Mesh> = Witness {
+    name: "a handler is dead that may have taken a result",
+    seen: |mesh| {
+        mesh.processes.iter().any(|it| kept(it).flatten().is_some_and(|handler| gone(mesh, handler)))
+    },
+};
+const TAKEN_CARRIED: Witness<Mesh> = Witness {
+    name: "a root dies, and a result goes on that its handler has taken",
+    seen: |mesh| {
+        let sealed = |it: &Process| it.reduced.iter().any(|(_, told)| matches!(told, Reduction::Sealed(_)));
+        let replaced = |it: &Process| it.machine.broadcast.term().0.serial > 2 && sealed(it);
+        mesh.staying().any(|(_, it)| replaced(it)) && !mesh.processes[0].alive
+    },
+};
+const UNHANDLED: Witness<Mesh> = Witness {
+    name: "a result is given up for which nobody comes",
+    seen: |mesh| {
+        let failed = |(_, told): &(_, _)| matches!(told, Reduction::Failed(Failure::Unhandled, _));
+        members(mesh).all(|(_, it)| it.reduced.iter().any(failed))
+    },
+};
+const INHERITED: Witness<Mesh> = Witness {
+    name: "the next handler has a result that was kept for it",
+    seen: |mesh| {
+        let late = |it: &Process| {
+            let me = it.machine.id.map(|member| member.stamp);
+            it.delivered.iter().any(|(head, _)| me > Some(head.cut) && it.results.contains(&head.id.round))
+        };
+        members(mesh).any(|(_, it)| late(it))
+    },
+};
+const REFUSED: Witness<Mesh> = Witness {
+    name: "a second handler is refused",
+    seen: |mesh| {
+        let first = mesh.controller.handler.is_some_and(|handler| !gone(mesh, handler));
+        let refused = |it: &Process| !it.alive && it.machine.id.is_none() && it.machine.role.receives();
+        first && mesh.controller.recovery.is_none() && mesh.processes.iter().any(|it| refused(it))
+    },
+};
+const SUCCESSOR: Witness<Mesh> = Witness {
+    name: "one that was declared dead and forgotten comes back, and has a successor",
+    seen: |mesh| {
+        let handlers = mesh.processes.iter().filter(|it| it.listens() && it.machine.role.receives());
+        mesh.controller.recovery.is_some() && handlers.filter(|it| it.machine.id.is_some()).count() > 1
+    },
+};
+
+const HANDLED: Small = Small {
+    handlers: &[2],
+    prompt_control: true,
+    prompt_links: true,
+    witnesses: &[DELIVERED, HANDED],
+    ..SUM
+};
+const CRASH: Small = Small {
+    sends: &[(0, 2), (1, 2), (2, 2)],
+    faults: &[(Fault::Crash, 1)],
+    witnesses: &[DELIVERED, SUCCEEDED, SPOILED, HANDED, HANDLER_DEAD, TAKEN_CARRIED, UNHANDLED],
+    ..HANDLED
+};
+const BREAK: Small = Small {
+    sends: &[(0, 2), (1, 2), (2, 2)],
+    faults: &[(Fault::BreakDirect, 1), (Fault::Impatient, 1)],
+    witnesses: &[DELIVERED, HANDED],
+    ..HANDLED
+};
+/// The root handles them itself, or who becomes root does.
+const ROOT: Small = Small {
+    handlers: &[0],
+    sends: &[(0, 1), (1, 1), (2, 1)],
+    faults: &[(Fault::Crash, 1)],
+    witnesses: &[DELIVERED, SUCCEEDED, UNHANDLED],
+    ..HANDLED
+};
+/// The handler dies, and another one comes; or comes too early.
+const NEXT: Small = Small {
+    members: 2,
+    handlers: &[1, 2],
+    sends: &[(0, 1), (1, 1)],
+    faults: &[(Fault::Crash, 1), (Fault::Join, 1)],
+    mortal: &[1],
+    witnesses: &[DELIVERED, HANDLER_DEAD, UNHANDLED, INHERITED, REFUSED],
+    ..HANDLED
+};
+/// A handler is declared dead that lives, another one comes, and the controller forgets it.
+const RESTART: Small = Small {
+    handlers: &[2, 3],
+    sends: &[],
+    prologue: leaf_declared_dead,
+    faults: &[(Fault::Restart, 1), (Fault::Join, 1)],
+    prompt_control: false,
+    witnesses: &[RESTARTED, SUCCESSOR],
+    ..HANDLED
+};
+
+/// The worlds of this family.
+pub(super) fn worlds() -> Vec<World> {
+    vec![
+        world!("handled", "two reduces for one", (514, 34), HANDLED),
+        world!("handled-crash", "a reduce for one, a member dies", (2_382, 28), CRASH),
+        world!("handled-break", "a reduce for one that is away", (516, 24), BREAK),
+        world!("handled-root", "a reduce for the root, a member dies", (1_109, 23), ROOT),
+        world!("handled-next", "a reduce for one or for the next", (334, 20), NEXT),
+        world!(
+            "handled-restart",
+            "the controller forgets that a handler has a successor",
+            (188_108, 117),
+            RESTART
+        ),
+    ]
+}
