@@ -14,6 +14,8 @@ pub enum Bug {
     UnhandledEarly,
     /// The controller takes a second handler.
     SecondHandlerTaken,
+    /// A restarted controller takes back a handler that has a successor.
+    PredecessorStays,
     /// The store does not look whether a gradient's name is recorded.
     DuplicateApplied,
     /// The store acknowledges a gradient that it refuses for want of room.
@@ -310,6 +312,8 @@ pub enum Bug {
     GapTaken,
     /// A member goes on that is left out of a roster though it was in the channel.
     LeftOutStays,
+    /// An older roster makes a member forget one who joined after it.
+    NewcomerForgotten,
     /// A sender believes that all it has sent on a broken connection has arrived.
     SentBelieved,
     /// A member says that its application has taken what has only arrived.

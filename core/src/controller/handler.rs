@@ -42,7 +42,7 @@ pub(super) fn one_handler<'a, A>(
     mut here: Vec<&'a Claim<A>>,
     out: &mut impl Effects<Effect<A>>,
 ) -> Vec<&'a Claim<A>> {
-    if !config.one_receiver {
+    if !config.one_receiver || config.bugs.has(Bug::PredecessorStays) {
         return here;
     }
     let handles = |claim: &&Claim<A>| handles(claim.registration.role, claim.registration.tenancy);

@@ -183,7 +183,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Shuffle<A, P> {
         // Who came after the broadcast's cut does not hear of this round.
         present.retain(|it| it.member.stamp <= cut || config.limits.bugs.has(Bug::CutIgnored));
         present.sort_unstable_by_key(|it| it.member);
-        let roster = Roster { round, present };
+        let roster = Roster { round, until: roll.at.until.min(cut), present };
         let Some(role) = roster.role(me) else {
             return out.push(Effect::Receive(1)); // It joined after the roll was called: the next one is its first.
         };
@@ -213,7 +213,11 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Shuffle<A, P> {
         let (Some(me), Some(roster)) = (self.id, self.rosters.pop()) else { return };
         self.called = false;
         out.push(Effect::Receive(1));
+        // A roster may be older than the one before it, if its root was replaced before it went out: who joined in between
+        // is in that one, and its streams go on.
+        let newcomers = config.limits.bugs.has(Bug::NewcomerForgotten);
         let known = self.lines.peers.iter().map(|(it, _)| *it);
+        let known = known.filter(|it| newcomers || it.stamp <= roster.until);
         let forgotten: Vec<MemberId> = known
             .filter(|it| {
                 roster.role(*it).is_none() && !self.rosters.iter().any(|later| later.role(*it).is_some())

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 
 use crate::bounded::Map;
 use crate::channel::{Present, Role, RoundId};
-use crate::ids::MemberId;
+use crate::ids::{MemberId, Stamp};
 use crate::machine::Effects;
 use crate::shuffle::Effect;
 
@@ -13,6 +13,8 @@ use crate::shuffle::Effect;
 pub struct Roster<A> {
     /// The round.
     pub round: RoundId,
+    /// Whoever joined up to here and is not in it is gone. Of who joined later it says nothing.
+    pub until: Stamp,
     /// Who is in it.
     pub present: Vec<Present<A>>,
 }

@@ -28,6 +28,9 @@ pub const INSIDERS: RuleName = RuleName { promise: "S1", name: "who does not hea
 /// Who is left out of a roster was declared dead.
 pub const LEFT_OUT: RuleName =
     RuleName { promise: "M2", name: "one that a roster leaves out, though it had joined, is out" };
+/// An older roster says nothing of who joined after it.
+pub const NEWCOMER_KEPT: RuleName =
+    RuleName { promise: "D1", name: "who joined after the roll was called is not forgotten" };
 /// The controller is asked after a change.
 pub const ASKED_ON_CHANGE: RuleName =
     RuleName { promise: "M1", name: "the roll is called when the membership has changed" };
@@ -50,6 +53,7 @@ where
         StepRule { name: VERDICT_HEARD, check: verdict_heard },
         StepRule { name: INSIDERS, check: insiders },
         StepRule { name: LEFT_OUT, check: left_out },
+        StepRule { name: NEWCOMER_KEPT, check: newcomer_kept },
         StepRule { name: ASKED_ON_CHANGE, check: asked_on_change },
     ];
 }
@@ -252,4 +256,23 @@ fn left_out<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdict {
         return Verdict::Idle;
     }
     Verdict::from_bool(is_over(step), "one that was declared dead goes on")
+}
+
+fn newcomer_kept<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdict {
+    let begun = step.effects.iter().any(|effect| matches!(effect, Effect::Begun { .. }));
+    if !begun || is_over(step) {
+        return Verdict::Idle;
+    }
+    // The roster with which the round begins was waiting, or came with the step.
+    let until = match (step.before.rosters.iter().next(), step.event) {
+        (Some(roster), _) => roster.until,
+        (None, Event::Roster { cut, roll, .. }) => roll.at.until.min(*cut),
+        (None, _) => return Verdict::Idle,
+    };
+    let mut newcomers = step.before.lines.peers.iter().filter(|(it, _)| it.stamp > until).peekable();
+    if newcomers.peek().is_none() {
+        return Verdict::Idle;
+    }
+    let kept = newcomers.all(|(it, _)| step.after.lines.peers.contains(it));
+    Verdict::from_bool(kept, "the streams of one who joined after the roll was called are forgotten")
 }

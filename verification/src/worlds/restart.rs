@@ -217,6 +217,49 @@ const MACHINES: &[Witness<Fed<Channel<Address>>>] = &[
     },
 ];
 
+/// Two who handle results in different slots: one was declared dead, and the other one came after it. The rest only gives.
+fn handlers(bugs: Bugs) -> Pool<Channel<Address>> {
+    let gives = |seat| Registration { role: Role::Sender, ..seat };
+    let below = [edge(LEFT, 4), edge(RIGHT, 7)];
+    let claims = [
+        (ROOT, gives(seat(8, 0, None, &below, standing(2)))),
+        (LEFT, seat(5, 1, Some(edge(ROOT, 4)), &[], standing(2))),
+        (RIGHT, seat(8, 2, Some(edge(ROOT, 7)), &[], standing(2))),
+        (LAST, gives(seat(12, 1, Some(edge(ROOT, 11)), &[], standing(2)))),
+    ];
+    let mut events = vec![Event::Timer(Timer::Recovery)];
+    for (member, registration) in claims {
+        events.push(Event::From { member, message: ToController::Hello(registration) });
+    }
+    for role in [Role::Sender, Role::Both] {
+        events.push(Event::Join { call: CallId(0), address: 0, role, tenancy: ALONE });
+    }
+    for member in [LEFT, RIGHT] {
+        events.push(Event::Suspected(member));
+        events.push(Event::From { member, message: ToController::Leave });
+    }
+    let config = Config { one_receiver: true, ..pool(bugs).config };
+    Pool { config, events, witnesses: HANDLERS, ..pool(bugs) }
+}
+
+const HANDLERS: &[Witness<Fed<Channel<Address>>>] = &[
+    Witness {
+        name: "one comes back that has a successor",
+        seen: |fed| {
+            let claims = fed.machine.recovery.as_ref().map(|it| &it.claims);
+            claims.is_some_and(|claims| claims.get(&1).is_some() && claims.get(&2).is_some())
+        },
+    },
+    Witness {
+        name: "the newest handles results after the restart",
+        seen: |fed| fed.machine.recovery.is_none() && fed.machine.handler == Some(RIGHT),
+    },
+    Witness {
+        name: "another one handles results when it is gone",
+        seen: |fed| fed.machine.handler.is_some_and(|it| it.stamp.epoch == ControllerEpoch(2)),
+    },
+];
+
 /// The worlds of this family.
 pub(super) fn worlds() -> Vec<World> {
     let machines = World {
@@ -226,8 +269,16 @@ pub(super) fn worlds() -> Vec<World> {
         deep: false,
         make: |bugs| Box::new(machines(bugs)),
     };
+    let handlers = World {
+        name: "controller-restart-handler",
+        about: "a controller that was restarted finds two who handle results",
+        golden: Golden { unique: 478, depth: 13 },
+        deep: false,
+        make: |bugs| Box::new(handlers(bugs)),
+    };
     vec![
         machines,
+        handlers,
         World {
             name: "controller-restart",
             about: "a controller that was restarted, fed anything",

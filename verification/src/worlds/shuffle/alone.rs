@@ -132,7 +132,41 @@ const WITNESSES: &[Witness<Fed<Machine>>] = &[
     Witness { name: "it leaves", seen: |fed| fed.machine.phase == Phase::Leaving },
 ];
 
-pub(super) fn worlds() -> [World; 2] {
+/// A receiver whose second roster is older than the first: its root was replaced before it went out. Somebody has
+/// joined in between.
+pub(crate) fn older(bugs: Bugs) -> Pool<Machine> {
+    let [me, other, ..] = people();
+    let whole = roll(Role::Receiver, 2);
+    let rosters = [(1, true), (2, false), (3, true)].map(|(number, all)| {
+        let mut roll = whole.clone();
+        if !all {
+            roll.at.until = ids::stamp(2);
+            roll.present.retain(|it| it.member == me);
+        }
+        Event::Roster { round: round(number), cut: ids::stamp(9), roll }
+    });
+    let mut events: Vec<_> = rosters.into();
+    events.extend([Event::Shuffle, Event::Take(1), Event::Line(LineEvent::Called(other))]);
+    for number in [1, 3] {
+        for position in [0, 1].map(Position) {
+            let item = Parcel { round: round(number), what: What::End };
+            events.push(Event::Line(LineEvent::Item { from: other, position, item }));
+        }
+    }
+    let far = |machine: &Machine| machine.wanted > 1 || beyond(machine, 2, 1);
+    Pool { events, far, witnesses: NEWCOMER, ..pool(Role::Receiver, bugs) }
+}
+
+const NEWCOMER: &[Witness<Fed<Machine>>] = &[Witness {
+    name: "the next roster is older than one who is known",
+    seen: |fed| {
+        let next = fed.machine.rosters.first();
+        let known = |it: MemberId| next.is_some_and(|roster| it.stamp > roster.until);
+        fed.machine.lines.peers.iter().any(|(it, _)| known(*it))
+    },
+}];
+
+pub(super) fn worlds() -> [World; 3] {
     [
         World {
             name: "shuffle-takes",
@@ -147,6 +181,13 @@ pub(super) fn worlds() -> [World; 2] {
             golden: Golden { unique: 106_733, depth: 102 },
             deep: false,
             make: |bugs| Box::new(pool(Role::Sender, bugs)),
+        },
+        World {
+            name: "shuffle-older",
+            about: "a receiver's shuffles, one of them by an older roster",
+            golden: Golden { unique: 1_980, depth: 22 },
+            deep: false,
+            make: |bugs| Box::new(older(bugs)),
         },
     ]
 }
