@@ -14,6 +14,12 @@ pub enum Bug {
     UnhandledEarly,
     /// The controller takes a second handler.
     SecondHandlerTaken,
+    /// A child goes on to send up what it has when its root has all that goes on.
+    PullKept,
+    /// The controller gives one whose connection has ended as long as one who is silent.
+    EndUnnoticed,
+    /// Who calls the controller again has no longer to answer than if it had not.
+    CallUnheeded,
     /// A restarted controller takes back a handler that has a successor.
     PredecessorStays,
     /// The store does not look whether a gradient's name is recorded.

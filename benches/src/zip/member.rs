@@ -1,7 +1,7 @@
 //! A process of the channels that are measured.
 
 use std::io::{BufRead, Write};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use cirrus_core::channel::Role;
@@ -21,6 +21,8 @@ struct Seats {
     news: BroadcastChannel,
     sums: ReduceChannel,
     records: ShuffleChannel,
+    /// Here members are killed.
+    fragile: ReduceChannel,
     /// This one broadcasts.
     sends: bool,
 }
@@ -34,8 +36,12 @@ pub(crate) fn run() -> Result<(), Error> {
         let line = line?;
         let words: Vec<&str> = line.split(' ').collect();
         let [what, bytes, times] = words[..] else { return Err("not an order".into()) };
-        let seconds = runtime.block_on(seats.measure(what, bytes.parse()?, times.parse()?))?;
-        println!("{seconds}");
+        let (bytes, times) = (bytes.parse()?, times.parse()?);
+        if what == "survive" {
+            println!("{}", runtime.block_on(seats.survive(bytes, times))?);
+        } else {
+            println!("{}", runtime.block_on(seats.measure(what, bytes, times))?);
+        }
         std::io::stdout().flush()?;
     }
     Ok(())
@@ -47,13 +53,32 @@ async fn join() -> Result<Seats, Error> {
     let news = zip.broadcast("news").await?;
     let sums = zip.reduce("sums", operator::sum::<i64>(), Completeness::Strict).await?;
     let records = zip.shuffle("records", Role::Both).await?;
+    let fragile = zip.reduce("fragile", operator::sum::<i64>(), Completeness::Survivors).await?;
     sums.gathered(members).await?;
+    fragile.gathered(members).await?;
     records.gathered(members).await?;
     let sends = news.gathered(members).await?.last() == Some(&news.member());
-    Ok(Seats { news, sums, records, sends })
+    Ok(Seats { news, sums, records, fragile, sends })
 }
 
 impl Seats {
+    /// Adds up with the others, one round after the other, until there are no more of them than so many; answers when that
+    /// round had ended, in nanoseconds since 1970. Says when it has begun.
+    async fn survive(&self, bytes: usize, members: u32) -> Result<u128, Error> {
+        let data = Bytes::from(vec![1; bytes.next_multiple_of(8)]);
+        let mut said = false;
+        loop {
+            let sum = self.fragile.all_reduce(data.clone()).await?;
+            if sum.members <= members {
+                return Ok(SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_nanos());
+            }
+            if !said {
+                println!("under way");
+                said = true;
+            }
+        }
+    }
+
     async fn measure(&self, what: &str, bytes: usize, times: u32) -> Result<f64, Error> {
         let data = Bytes::from(vec![1; bytes.next_multiple_of(8)]);
         self.sums.barrier().await?;

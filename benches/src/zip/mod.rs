@@ -13,7 +13,7 @@ pub(crate) mod member;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use cirrus_core::directory::Limits;
 use cirrus_runtime::io::IoThread;
@@ -88,13 +88,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     let address = controller.address().to_owned();
     io.handle().spawn(controller.run());
     joins(&io, &address)?;
-    let mut members = Vec::new();
-    for _ in 0..options.members {
-        members.push(Member::start(&address, options.members)?);
-    }
-    for member in &mut members {
-        member.hear()?;
-    }
+    let mut members = start(&address, options.members)?;
     let large = options.large;
     let mut measure = |what: &str, bytes: usize, times: u32| -> Result<f64, Error> {
         let mut best = f64::INFINITY;
@@ -126,11 +120,65 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     figure("barrier", format!("{:.1} us", seconds * 1e6));
     let seconds = measure("shuffle", 8_000_000, 3)?;
     figure("shuffle of 1 M integers each", format!("{seconds:.3} s"));
+    end(members)?;
+    let mut took = Vec::new();
+    for _ in 0..options.repeat {
+        took.extend(kills(&address, options.members)?);
+    }
+    took.sort_by(f64::total_cmp);
+    let (median, worst) = (took.get(took.len() / 2), took.last());
+    if let (Some(median), Some(worst)) = (median, worst) {
+        let what = format!("kill -9 to the survivors' next sum, of {} kills", took.len());
+        figure(&what, format!("median {:.1} ms, worst {:.1} ms", median * 1e3, worst * 1e3));
+    }
+    Ok(())
+}
+
+fn start(address: &str, count: usize) -> Result<Vec<Member>, Error> {
+    let mut members = Vec::new();
+    for _ in 0..count {
+        members.push(Member::start(address, count)?);
+    }
+    for member in &mut members {
+        member.hear()?;
+    }
+    Ok(members)
+}
+
+fn end(members: Vec<Member>) -> Result<(), Error> {
     for mut member in members {
         drop(member.orders);
         member.child.wait()?;
     }
     Ok(())
+}
+
+/// Kills all members but two, one after the other, while they add up 8 KB each, round after round; answers with the seconds
+/// from each kill to the last survivor's first sum without the killed one.
+fn kills(address: &str, count: usize) -> Result<Vec<f64>, Error> {
+    let mut members = start(address, count)?;
+    let mut took = Vec::new();
+    while members.len() > 2 {
+        let left = members.len() - 1;
+        for member in &mut members {
+            writeln!(member.orders, "survive 8000 {left}")?;
+        }
+        for member in &mut members {
+            member.hear()?;
+        }
+        // A leaf, an inner one, the root: wherever it happens to sit.
+        let mut killed = members.remove(took.len() % members.len());
+        let began = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH)?.as_nanos();
+        killed.child.kill()?;
+        killed.child.wait()?;
+        let mut last = began;
+        for member in &mut members {
+            last = last.max(member.hear()?.parse()?);
+        }
+        took.push((last - began) as f64 / 1e9);
+    }
+    end(members)?;
+    Ok(took)
 }
 
 /// How fast members come and go, one after the other: a join is answered when the member has its place.

@@ -11,6 +11,8 @@ pub struct Config {
     pub members_max: u32,
     /// How long a probed member may take to answer.
     pub probe: Millis,
+    /// How long a member may take to call again when its connection to the controller has ended.
+    pub reconnect: Millis,
     /// How many departures from before its reign a new root is told of: as many as a reduce may name, else none.
     pub departed_max: u32,
     /// One lambda at most receives, in a channel of reduces: the results are for it.
@@ -31,6 +33,7 @@ impl Default for Config {
         Self {
             members_max: 1000,
             probe: Millis(2000),
+            reconnect: Millis(500),
             departed_max: 0,
             one_receiver: false,
             scan: 16,
@@ -64,6 +67,8 @@ pub enum Event<A> {
     },
     /// A member's lease ran out, or its machine's daemon misses it.
     Suspected(MemberId),
+    /// The connection to a member has ended. It calls again at once if it lives.
+    Disconnected(MemberId),
     /// A member nears the end of its life: it should have nobody below it when it goes. A controller that was
     /// restarted must be told again.
     Expiring(MemberId),

@@ -123,6 +123,7 @@ impl<A: Clone + Debug + Eq + Hash> Machine for Channel<A> {
             }
             Event::From { member, message } => self.from(config, member, message, out),
             Event::Suspected(member) => self.probe(config, member, out),
+            Event::Disconnected(member) => self.disconnected(config, member, out),
             Event::Expiring(member) => self.expiring(config, member, out),
             Event::Reshape(fan_out) => self.reshape(config, fan_out, out),
             Event::Timer(Timer::Probe(member, probe)) => self.silent(config, member, probe, out),
@@ -248,8 +249,11 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
                 {
                     out.push(Effect::Send { to: member, message: ToMember::Assign(assign) });
                 }
-                // It might have missed that too.
+                // It might have missed that too, and from now on it hears.
                 if let Some(id) = self.record(member).and_then(|record| record.probe) {
+                    if !config.bugs.has(Bug::CallUnheeded) {
+                        out.push(Effect::SetTimer { timer: Timer::Probe(member, id), after: config.probe });
+                    }
                     out.push(Effect::Send {
                         to: member,
                         message: ToMember::Probe(Probe { id, about: None }),
@@ -272,6 +276,17 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
 
     fn probe(&mut self, config: &Config, member: MemberId, out: &mut impl Effects<Effect<A>>) {
         self.probe_about(config, member, None, out);
+    }
+
+    /// M3: an end of stream says more than silence. Who lives calls again at once, and is asked then.
+    fn disconnected(&mut self, config: &Config, member: MemberId, out: &mut impl Effects<Effect<A>>) {
+        self.probe(config, member, out);
+        if config.bugs.has(Bug::EndUnnoticed) {
+            return;
+        }
+        if let Some(probe) = self.record(member).and_then(|record| record.probe) {
+            out.push(Effect::SetTimer { timer: Timer::Probe(member, probe), after: config.reconnect });
+        }
     }
 
     /// Asks a member whether it is there; about one of its links, if that was reported.

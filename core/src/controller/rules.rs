@@ -35,6 +35,9 @@ pub const MOVED_DOWN: RuleName = RuleName { promise: "T7", name: "who nears its 
 pub const FILLER_SOUND: RuleName = RuleName { promise: "T7", name: "who fills a hole is not about to go" };
 /// Only silence is death.
 pub const ONLY_SILENCE: RuleName = RuleName { promise: "M3", name: "who answers is not declared dead" };
+/// Who has lost its connection has so long as a call takes, and who calls may take its time again.
+pub const RECONNECTS: RuleName =
+    RuleName { promise: "M3", name: "who is cut off may call again, and then answer" };
 /// Who lives and cannot be reached directly is reached by relay.
 pub const RELAYED: RuleName = RuleName { promise: "M3", name: "two who live get a relay if they need one" };
 /// A relay is not given again.
@@ -61,6 +64,7 @@ impl<A: Clone + Debug + Eq + Hash + 'static> Ruled for Channel<A> {
         StepRule { name: STRANGERS_UNHEARD, check: strangers_unheard },
         StepRule { name: FENCED_TOLD, check: fenced_told },
         StepRule { name: ONLY_SILENCE, check: only_silence },
+        StepRule { name: RECONNECTS, check: reconnects },
         StepRule { name: RELAYED, check: relayed },
         StepRule { name: RELAYED_ONCE, check: relayed_once },
         StepRule { name: MOVED_DOWN, check: moved_down },
@@ -130,6 +134,7 @@ fn departed<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Option
         Event::Timer(Timer::Probe(member, _)) | Event::From { member, .. } => *member,
         Event::Join { .. }
         | Event::Suspected(_)
+        | Event::Disconnected(_)
         | Event::Expiring(_)
         | Event::Reshape(_)
         | Event::Restarted
@@ -164,9 +169,10 @@ fn local<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
         Event::From { message: ToController::Hello(_), .. } => 1,
         // Whose seat has changed is a matter of what the members have said.
         Event::Restarted | Event::Timer(Timer::Recovery) => return Verdict::Idle,
-        Event::From { .. } | Event::Suspected(_) | Event::Timer(Timer::Probe(..)) => {
-            fan_out.saturating_add(3).saturating_add(swapped)
-        }
+        Event::From { .. }
+        | Event::Suspected(_)
+        | Event::Disconnected(_)
+        | Event::Timer(Timer::Probe(..)) => fan_out.saturating_add(3).saturating_add(swapped),
     };
     Verdict::from_bool(count <= bound, "more members were told than the change concerns")
 }
@@ -221,6 +227,7 @@ fn fenced_told<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Ver
         Event::From { .. }
         | Event::Join { .. }
         | Event::Suspected(_)
+        | Event::Disconnected(_)
         | Event::Expiring(_)
         | Event::Reshape(_)
         | Event::Restarted
@@ -249,6 +256,7 @@ fn only_silence<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Ve
         Event::From { .. }
         | Event::Join { .. }
         | Event::Suspected(_)
+        | Event::Disconnected(_)
         | Event::Expiring(_)
         | Event::Reshape(_)
         | Event::Restarted
@@ -339,6 +347,22 @@ fn roll_exact<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verd
     };
     let exact = census == roll.at.census && roll.at == step.after.all && roll.present.iter().all(known);
     Verdict::from_bool(exact, "the roll names others than are there")
+}
+
+fn reconnects<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
+    let (member, after) = match step.event {
+        Event::Disconnected(member) => (*member, step.config.reconnect),
+        Event::From { member, message: ToController::Hello(_) } => (*member, step.config.probe),
+        _ => return Verdict::Idle,
+    };
+    if step.before.recovery.is_some() {
+        return Verdict::Idle; // Nobody is judged yet.
+    }
+    let Some(probe) = step.after.record(member).and_then(|record| record.probe) else {
+        return Verdict::Idle;
+    };
+    let set = Effect::SetTimer { timer: Timer::Probe(member, probe), after };
+    Verdict::from_bool(step.effects.contains(&set), "one who is cut off has another time than to call again")
 }
 
 fn missed_answered<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {

@@ -145,6 +145,13 @@ pub enum Event<A> {
         /// The member.
         member: MemberId,
     },
+    /// The connection to a member has ended.
+    Disconnected {
+        /// In which channel.
+        channel: ChannelId,
+        /// The member.
+        member: MemberId,
+    },
     /// A member nears the end of its life.
     Expiring {
         /// In which channel.

@@ -166,6 +166,9 @@ impl<A: Clone + Debug + Eq + Hash> Machine for Directory<A> {
             Event::Suspected { channel, member } => {
                 self.route(config, channel, controller::Event::Suspected(member), out);
             }
+            Event::Disconnected { channel, member } => {
+                self.route(config, channel, controller::Event::Disconnected(member), out);
+            }
             Event::Expiring { channel, member } => {
                 self.route(config, channel, controller::Event::Expiring(member), out);
             }

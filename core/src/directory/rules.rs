@@ -139,6 +139,7 @@ fn named<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Directory<A>>) -> Option<
         }
         Event::From { channel, .. }
         | Event::Suspected { channel, .. }
+        | Event::Disconnected { channel, .. }
         | Event::Expiring { channel, .. }
         | Event::Reshape { channel, .. }
         | Event::Timer { channel, .. } => Some(*channel),
@@ -164,6 +165,7 @@ fn isolated<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Directory<A>>) -> Verd
         | Event::Join(_)
         | Event::From { .. }
         | Event::Suspected { .. }
+        | Event::Disconnected { .. }
         | Event::Expiring { .. }
         | Event::Reshape { .. }
         | Event::Timer { .. } => false,

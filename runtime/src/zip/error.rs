@@ -74,10 +74,10 @@ pub enum ZipError {
         reason: NotTaken,
     },
     /// A broadcast came to nothing, at everybody.
-    #[error("round {} was aborted: nobody has the whole of it any more; send it again", round.0)]
+    #[error("{} was aborted: nobody has the whole of it any more; send it again", broadcast(*round))]
     Aborted {
-        /// Which round; of a broadcast of this member, 0.
-        round: Round,
+        /// Which round; `None` of a broadcast of this member, which had not heard of its number.
+        round: Option<Round>,
     },
     /// The member's time ended before it knew what became of its call.
     #[error("it is not known what became of the call in channel {channel}: this member's time ended before")]
@@ -153,6 +153,10 @@ fn list(members: &[MemberId]) -> String {
 
 fn awaited(members: &[MemberId]) -> String {
     if members.is_empty() { String::new() } else { format!(": it waits for {}", list(members)) }
+}
+
+fn broadcast(round: Option<Round>) -> String {
+    round.map_or_else(|| "the broadcast".to_owned(), |round| format!("round {}", round.0))
 }
 
 /// Who is missing from a result, for people.

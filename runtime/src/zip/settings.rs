@@ -40,7 +40,7 @@ impl Default for Settings {
             member: member::Config {
                 attach: Millis(1000),
                 redial: Millis(20),
-                recontact: Millis(40),
+                recontact: Millis(8),
                 recontact_max: Millis(500),
                 ..member::Config::default()
             },

@@ -50,7 +50,9 @@ impl Situated for Channel<Address> {
 
     fn stale(&self, event: &Self::Event) -> Option<&'static str> {
         let about = match event {
-            controller::Event::From { member, .. } | controller::Event::Suspected(member) => Some(*member),
+            controller::Event::From { member, .. }
+            | controller::Event::Suspected(member)
+            | controller::Event::Disconnected(member) => Some(*member),
             controller::Event::Timer(controller::Timer::Probe(member, _)) => Some(*member),
             _ => None,
         };
@@ -82,6 +84,7 @@ impl Situated for Directory<Address> {
             directory::Event::Again(again) => (Some(again.credential), Some(again.channel)),
             directory::Event::From { credential, channel, .. } => (Some(*credential), Some(*channel)),
             directory::Event::Suspected { channel, .. }
+            | directory::Event::Disconnected { channel, .. }
             | directory::Event::Expiring { channel, .. }
             | directory::Event::Reshape { channel, .. }
             | directory::Event::Timer { channel, .. } => (None, Some(*channel)),

@@ -35,7 +35,7 @@ pub(crate) fn pool(bugs: Bugs) -> Pool<Channel<Address>> {
     let mut events = vec![join(ALONE), Event::Reshape(FanOut(1))];
     events.push(Event::Timer(Timer::Reshape));
     for member in members {
-        events.extend([Event::Suspected(member), Event::Expiring(member)]);
+        events.extend([Event::Suspected(member), Event::Disconnected(member), Event::Expiring(member)]);
         let mut say = |message| events.push(Event::From { member, message });
         say(ToController::Leave);
         say(ToController::Hello(stranger().registration()));
@@ -53,6 +53,7 @@ pub(crate) fn pool(bugs: Bugs) -> Pool<Channel<Address>> {
     let config = Config {
         members_max: 4,
         probe: Millis(1000),
+        reconnect: Millis(100),
         one_receiver: false,
         scan: 4,
         departed_max: 0,

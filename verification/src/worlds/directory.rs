@@ -86,6 +86,7 @@ fn config(bugs: Bugs) -> Config {
         recovery: Millis(5000),
         members_max: 8,
         probe: Millis(1000),
+        reconnect: Millis(100),
         one_receiver: false,
         scan: 4,
         departed_max: 0,
@@ -140,6 +141,7 @@ pub(crate) fn pool(bugs: Bugs) -> Pool<Lists> {
         events.push(Event::From { credential, channel: id, member: member(1, 0), message: hello() });
         let (one, other) = (member(1, 0), member(3, 1));
         events.push(Event::Suspected { channel: id, member: one });
+        events.push(Event::Disconnected { channel: id, member: one });
         events.push(Event::Timer { channel: id, timer: Timer::Probe(one, ProbeId(ids::stamp(3))) });
         events.push(Event::Expiring { channel: id, member: other });
     }
@@ -174,6 +176,7 @@ fn four(bugs: Bugs) -> Pool<Lists> {
         events.extend([here(ToController::Leave), here(answer.clone()), here(hello())]);
         events.extend([there(ToController::Leave), there(answer)]);
         events.push(Event::Suspected { channel: id, member: one });
+        events.push(Event::Disconnected { channel: id, member: one });
         events.push(Event::Timer { channel: id, timer: Timer::Probe(one, probe) });
     }
     events.extend([close(ONE), close(TWO)]);

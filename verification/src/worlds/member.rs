@@ -242,14 +242,14 @@ pub(super) fn worlds() -> Vec<World> {
         World {
             name: "member",
             about: "a member fed anything",
-            golden: Golden { unique: 19_822, depth: 50 },
+            golden: Golden { unique: 17_320, depth: 46 },
             deep: false,
             make: |bugs| Box::new(pool(Kind::Broadcast, WITNESSES, bugs)),
         },
         World {
             name: "member-sum",
             about: "a member of a reduce channel fed anything",
-            golden: Golden { unique: 352_330, depth: 59 },
+            golden: Golden { unique: 278_422, depth: 59 },
             deep: false,
             make: |bugs| Box::new(pool(Kind::Reduce, SUMS, bugs)),
         },

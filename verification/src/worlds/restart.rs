@@ -99,7 +99,7 @@ pub(crate) fn pool(bugs: Bugs) -> Pool<Channel<Address>> {
         events.push(Event::From { member, message: ToController::Hello(registration) });
     }
     for member in [ROOT, LEFT, LAST] {
-        events.extend([Event::Suspected(member), Event::Expiring(member)]);
+        events.extend([Event::Suspected(member), Event::Disconnected(member), Event::Expiring(member)]);
         let mut say = |message| events.push(Event::From { member, message });
         say(ToController::Leave);
         let second = |serial| Stamp { epoch: ControllerEpoch(2), serial };
@@ -113,6 +113,7 @@ pub(crate) fn pool(bugs: Bugs) -> Pool<Channel<Address>> {
     let config = Config {
         members_max: 4,
         probe: Millis(1000),
+        reconnect: Millis(100),
         one_receiver: false,
         scan: 4,
         departed_max: 0,

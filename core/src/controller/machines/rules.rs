@@ -96,6 +96,7 @@ pub(in super::super) fn told_at_most<A: Clone + Debug + Eq + Hash>(
         Event::Join { .. }
         | Event::From { .. }
         | Event::Suspected(_)
+        | Event::Disconnected(_)
         | Event::Expiring(_)
         | Event::Reshape(_)
         | Event::Restarted

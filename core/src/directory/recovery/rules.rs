@@ -132,6 +132,7 @@ pub(in super::super) fn held_answered<A: Clone + Debug + Eq + Hash>(
         | Event::Again(_)
         | Event::From { .. }
         | Event::Suspected { .. }
+        | Event::Disconnected { .. }
         | Event::Expiring { .. }
         | Event::Reshape { .. }
         | Event::Timer { .. } => 0,

@@ -374,6 +374,10 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         if sync.carried.is_none() {
             sync.carried = carried;
             let term = sync.term;
+            if !env.config.bugs.has(Bug::PullKept) {
+                // What any member has, the root has, and from now on it comes from there.
+                (self.pulled, self.pulling) = (None, None);
+            }
             self.history.went_on(term);
             self.rounds.retain(|round, held| *round <= last || held.head.id.term == term);
             for (_, stream) in self.streams.iter_mut() {

@@ -24,7 +24,7 @@ use super::super::broadcast::{Broadcast, Ending, Env};
 use super::super::event::{Effect, Timer};
 use super::Reduce;
 use crate::bug::Bug;
-use crate::channel::{Chunk, Failure, Head, Piece, Resume, ToController};
+use crate::channel::{Census, Chunk, Failure, Head, Piece, Resume, ToController};
 use crate::ids::{MemberId, Round, Term};
 use crate::machine::Effects;
 
@@ -50,6 +50,19 @@ pub struct Handler {
     pub taken: Round,
 }
 
+fn timer(head: &Head) -> Timer {
+    Timer::HandlerLost(head.id.term, head.id.round)
+}
+
+/// For somebody who handles this result.
+fn wait<A: Clone + Debug + Eq + Hash, P>(
+    env: &Env<'_, A>,
+    head: &Head,
+    out: &mut impl Effects<Effect<A, P>>,
+) {
+    out.push(Effect::SetTimer { timer: timer(head), after: env.config.handler.unwrap_or_default() });
+}
+
 impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
     /// There is a result: it stays as it is.
     pub(super) fn keep<A: Clone + Debug + Eq + Hash>(
@@ -59,9 +72,7 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
         pieces: Vec<P>,
         out: &mut impl Effects<Effect<A, P>>,
     ) {
-        let timer = Timer::HandlerLost(head.id.term, head.id.round);
-        let after = env.config.handler.unwrap_or_default();
-        out.push(Effect::SetTimer { timer, after });
+        wait(env, &head, out);
         self.kept = Some(Kept { head, pieces, offered: None, sent: false });
     }
 
@@ -71,15 +82,14 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
         broadcast: &mut Broadcast<A, P>,
         end: Ending,
         out: &mut impl Effects<Effect<A, P>>,
-    ) -> bool {
-        let Some(Kept { mut head, .. }) = self.kept.take() else { return false };
-        out.push(Effect::ClearTimer(Timer::HandlerLost(head.id.term, head.id.round)));
+    ) {
+        let Some(Kept { mut head, .. }) = self.kept.take() else { return };
+        out.push(Effect::ClearTimer(timer(&head)));
         if let (Ending::Void, Some(seal)) = (end, &mut head.sealed) {
-            seal.census = crate::channel::Census::default();
+            seal.census = Census::default();
             seal.failure = Some(Failure::Unhandled);
         }
         broadcast.seal(head, Vec::new(), end);
-        true
     }
 
     /// Hands the result over, or goes on once it was taken; whether the rounds must look again.
@@ -92,7 +102,8 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
         let (Some(kept), Some(handler)) = (&mut self.kept, self.handler) else { return false };
         let bugs = env.config.bugs;
         if handler.taken >= kept.head.id.round || kept.sent && bugs.has(Bug::SealedUntaken) {
-            return self.end_kept(broadcast, Ending::Handled, out);
+            self.end_kept(broadcast, Ending::Handled, out);
+            return true;
         }
         let other = kept.offered.is_some_and(|offered| offered != handler.member);
         if kept.sent || other && !bugs.has(Bug::HandedTwice) {
@@ -166,10 +177,9 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
             Some(offered) if !env.config.bugs.has(Bug::UnhandledEarly) => {
                 // It may have been taken: only the controller can say that this does not matter any more.
                 out.push(Effect::ToController(ToController::Missing(offered)));
-                let timer = Timer::HandlerLost(term, round);
-                out.push(Effect::SetTimer { timer, after: env.config.handler.unwrap_or_default() });
+                wait(env, &kept.head, out);
             }
-            Some(_) | None => _ = self.end_kept(broadcast, Ending::Void, out),
+            Some(_) | None => self.end_kept(broadcast, Ending::Void, out),
         }
     }
 
@@ -177,7 +187,7 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
     pub(super) fn forget_kept<A>(&mut self, out: &mut impl Effects<Effect<A, P>>) {
         self.handler = None;
         if let Some(kept) = self.kept.take() {
-            out.push(Effect::ClearTimer(Timer::HandlerLost(kept.head.id.term, kept.head.id.round)));
+            out.push(Effect::ClearTimer(timer(&kept.head)));
         }
     }
 }

@@ -6,12 +6,12 @@
 //!     | Join --------------------| Join, with what was shown ------> |
 //!     | <------------- Accepted  | <------------------------- Accept |
 //!     | <------ Welcome, Assign  | <--------------------------- Send |
-//!     x (the connection ends)    | Suspected(its members) ---------> |
+//!     x (the connection ends)    | Disconnected(its members) ------> |
 //! ```
 //!
 //! It decides nothing: who is let in, who sits where and who is dead is the [`Directory`]'s. What it knows by itself is
-//! which connection is that of which member, and whether a connection speaks: one that ends, or is silent for the length
-//! of a lease, has its members suspected. Before it listens, its epoch is on disk and its jobs are open.
+//! which connection is that of which member, and whether a connection speaks: of one that ends, or is silent for the length
+//! of a lease, the directory is told. Before it listens, its epoch is on disk and its jobs are open.
 //!
 //! Nothing waits for a connection here, and every queue has a limit, so that one which is slow or stuck disturbs nobody.
 
@@ -80,6 +80,7 @@ impl ControllerSpec {
         let channel = controller::Config {
             members_max: job.limits.members_max,
             probe: Millis(500),
+            reconnect: Millis(25),
             departed_max: 16,
             recovery: Millis(2000),
             ..controller::Config::default()
@@ -209,19 +210,25 @@ impl Controller {
             }
             News::Said(request) => self.said(peer, request),
             News::Lapsed => self.suspect(peer),
-            News::Gone => {
-                self.suspect(peer);
-                self.forget(peer);
-            }
+            News::Gone => self.ended(peer),
         }
     }
 
-    /// A connection is gone, or silent: are its members still there?
+    /// A connection is silent: are its members still there?
     fn suspect(&mut self, peer: Peer) {
         let members = self.peers.get(&peer).map(|it| it.members.clone()).unwrap_or_default();
         for (channel, member) in members {
             self.step(None, Event::Suspected { channel, member });
         }
+    }
+
+    /// A connection is gone: do its members call again?
+    fn ended(&mut self, peer: Peer) {
+        let members = self.peers.get(&peer).map(|it| it.members.clone()).unwrap_or_default();
+        for (channel, member) in members {
+            self.step(None, Event::Disconnected { channel, member });
+        }
+        self.forget(peer);
     }
 
     fn forget(&mut self, peer: Peer) {
@@ -340,7 +347,7 @@ impl Controller {
                     self.say(peer, ControllerReply::Accepted { call, channel: channel.stamp, member });
                 } else {
                     // Whoever asked has gone meanwhile.
-                    self.step(None, Event::Suspected { channel, member });
+                    self.step(None, Event::Disconnected { channel, member });
                 }
             }
             // The directory has made it a refusal of its own.
@@ -365,8 +372,7 @@ impl Controller {
     fn say(&mut self, peer: Peer, reply: ControllerReply) {
         let Some(admitted) = self.peers.get(&peer) else { return };
         if admitted.answers.try_send(reply).is_err() {
-            self.suspect(peer);
-            self.forget(peer);
+            self.ended(peer);
         }
     }
 }

@@ -226,7 +226,7 @@ impl Application {
         let Some(answer) = self.sending.take() else { return };
         let _ = answer.send(match outcome {
             Outcome::Sealed(round) => Ok(round),
-            Outcome::Aborted => Err(ZipError::Aborted { round: Round(0) }),
+            Outcome::Aborted => Err(ZipError::Aborted { round: None }),
             Outcome::Indeterminate => Err(ZipError::Indeterminate { channel: self.channel.clone() }),
         });
     }
@@ -258,7 +258,7 @@ impl Application {
                 // One stands for several in a row, so that these cannot pile up.
                 let again = matches!(self.delivered.back(), Some(Err(_)));
                 if !again && from != me {
-                    self.delivered.push_back(Err(ZipError::Aborted { round }));
+                    self.delivered.push_back(Err(ZipError::Aborted { round: Some(round) }));
                 }
             }
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use cirrus_protocol::error::FormatError;
 use cirrus_protocol::zip::{ControllerReply, ControllerRequest};
 use cirrus_transport::{Connection, FrameReceiver, FrameSender, Medium, TransportError};
 use tokio::sync::{Notify, mpsc};
@@ -17,6 +18,8 @@ use super::connections::{End, call};
 use super::{Control, Place};
 use crate::store::server::log_end;
 
+/// How long whoever takes the call may take to say that it is the controller.
+const HELLO_WITHIN: Duration = Duration::from_secs(5);
 /// How long the last words may take.
 const LINGER: Duration = Duration::from_secs(5);
 
@@ -46,43 +49,45 @@ pub(super) async fn keep<M: Medium>(place: Place<M>, inbox: mpsc::Sender<Control
 }
 
 /// Carries what is said until the connection ends, or the member has nothing more to say. It stands when the controller
-/// has said who it is.
+/// has said who it is, which comes before anything else.
 async fn exchange<M: Medium>(end: End<M>, inbox: &mpsc::Sender<Control>) -> Result<(), TransportError> {
-    let (outbox, mut requests) = mpsc::unbounded_channel();
-    let mut outbox: Option<Outbox> = Some(outbox);
     let Connection { mut sender, mut receiver, peer } = end;
+    let Ok(first) = timeout(HELLO_WITHIN, receiver.next()).await else {
+        let source = std::io::ErrorKind::TimedOut.into();
+        return Err(TransportError::Broken { peer, source });
+    };
+    let Some(first) = first? else { return Ok(()) };
+    let format = |source| TransportError::Format { peer: peer.clone(), source };
+    let (epoch, every) = match ControllerReply::try_from(first).map_err(format)? {
+        ControllerReply::Hello { epoch, lease } => (epoch, span(lease) / 3),
+        _ => return Err(format(FormatError::Corrupt("the first word of a controller is not its epoch"))),
+    };
+    let (outbox, mut requests): (Outbox, _) = mpsc::unbounded_channel();
+    if inbox.send(Control::Up(outbox, epoch)).await.is_err() {
+        return Ok(());
+    }
+    let mut next_alive = Instant::now() + every;
     let mut buffer = BytesMut::new();
-    let mut alive = None;
-    let mut next_alive = Instant::now();
     loop {
         let queued = sender.queued_bytes() > 0;
         tokio::select! {
             frame = receiver.next() => {
                 let Some(frame) = frame? else { return Ok(()) };
-                let reply = ControllerReply::try_from(frame)
-                    .map_err(|source| TransportError::Format { peer: peer.clone(), source })?;
-                let control = match (reply, outbox.take()) {
-                    (ControllerReply::Hello { epoch, lease }, Some(outbox)) => {
-                        let every = span(lease) / 3;
-                        (alive, next_alive) = (Some(every), Instant::now() + every);
-                        Control::Up(outbox, epoch)
-                    }
-                    (reply, _) => Control::Said(reply),
-                };
-                if inbox.send(control).await.is_err() {
+                let said = Control::Said(ControllerReply::try_from(frame).map_err(format)?);
+                if inbox.send(said).await.is_err() {
                     return Ok(());
                 }
             }
             request = requests.recv() => match request {
                 Some(request) => {
                     sender.queue(request.into_frame(&mut buffer))?;
-                    next_alive = alive.map_or(next_alive, |every| Instant::now() + every);
+                    next_alive = Instant::now() + every;
                 }
                 None => return timeout(LINGER, sender.flush()).await.unwrap_or(Ok(())),
             },
-            () = sleep_until(next_alive), if alive.is_some() && !queued => {
+            () = sleep_until(next_alive), if !queued => {
                 sender.queue(ControllerRequest::Alive.into_frame(&mut buffer))?;
-                next_alive = alive.map_or(next_alive, |every| Instant::now() + every);
+                next_alive = Instant::now() + every;
             }
             flushed = sender.flush(), if queued => flushed?,
         }

@@ -39,6 +39,8 @@ impl Episode {
         let moves = if tree.reshapes_to().is_some() { members } else { 0 };
         let time = dead * 2 * (verdict + lease + 8 * latency.1)
             + rounds * (6 * depth * latency.1 + 2 * micros(setup.member.submission))
+            // What may have been taken is kept until the controller has said that its handler is gone.
+            + rounds * (2 * micros(setup.member.handler.unwrap_or_default()) + verdict)
             + moves * micros(setup.controller.reshape)
             + 2 * micros(setup.member.recontact_max)
             + micros(setup.member.drain)

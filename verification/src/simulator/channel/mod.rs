@@ -38,7 +38,7 @@ use cirrus_core::rule::RuleName;
 use cirrus_core::{controller, direct, member, shuffle};
 
 use crate::tally::{Broken, Part, Tally};
-use crate::zip::{self, Fault};
+use crate::zip::Fault;
 
 /// The number of something that is planned to happen, a fault or a broadcast: the same in every run of a seed.
 pub type Incident = u32;
@@ -137,15 +137,8 @@ impl Report {
 /// Whose rules are those of channels.
 pub const OF_CHANNELS: &[Part] = &[Part::Controller, Part::Member, Part::Mesh, Part::Shuffle, Part::Messages];
 
-const NO_HANDLER: &str = "in no simulated channel does one member handle the results yet; the worlds see it";
-
 /// Rules whose case does not arise in a simulated channel, or not in every campaign, and why.
 pub const CANNOT_ARISE: &[(RuleName, &str)] = &[
-    (controller::handler::ONE_HANDLER, NO_HANDLER),
-    (member::reduce::rules::SEALED_TAKEN, NO_HANDLER),
-    (member::reduce::rules::HANDED_ONE, NO_HANDLER),
-    (member::reduce::rules::NOT_GIVEN_UP, NO_HANDLER),
-    (zip::rules::HANDLED.name, NO_HANDLER),
     (
         controller::recovery::rules::ROLL_ANSWERED,
         "a member must call the roll in the time in which a restarted controller waits, which few channels see; \
@@ -155,6 +148,11 @@ pub const CANNOT_ARISE: &[(RuleName, &str)] = &[
         shuffle::rules::LEFT_OUT,
         "one who lives must be declared dead, a round be called without it, and the controller forget it before it \
      hears of that; the worlds see it",
+    ),
+    (
+        shuffle::rules::NEWCOMER_KEPT,
+        "a root must be replaced between calling the roll and sending it, and another one send a newer one before, which \
+         one channel in thousands sees; a pool sees it",
     ),
     (
         member::rules::DEPARTED_UNHEARD,

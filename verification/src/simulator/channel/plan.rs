@@ -91,6 +91,7 @@ impl Plan {
         };
         plan.incidents = incidents(&mut random, asked, &plan, &mut setup);
         reduces(&mut random, &mut plan, &mut setup);
+        handling(&plan, &mut setup);
         beside::plan(&mut random, asked, &mut plan, &mut setup);
         // Who calls again later than that has to join anew.
         let slowest = plan.latency.1 / 1000 + 1;
@@ -111,9 +112,11 @@ impl Plan {
                 format!("reduces, strict {}, {} by {} ms, ", member.strict, deadline.quorum, deadline.after.0)
             }
         };
+        let handled =
+            member.handler.map_or(String::new(), |after| format!("results for one, {} ms, ", after.0));
         let beside = self.setup.beside.as_ref().map_or(String::new(), |it| format!("{}, ", it.bounds()));
         format!(
-            "{reduces}{beside}{} members, fan-out {}, window {}, buffer {}, {} to {} us on the way, probe {} ms, attach {} ms, redial \
+            "{reduces}{handled}{beside}{} members, fan-out {}, window {}, buffer {}, {} to {} us on the way, probe {} ms, attach {} ms, redial \
              {} ms, submission {} ms, {} incidents",
             self.members,
             fan_out.0,
@@ -208,7 +211,7 @@ fn incidents(random: &mut Random, asked: &Asked, plan: &Plan, setup: &mut Setup)
         all.extend(kind.map(|kind| Planned { incident, at, what: What::Fault(kind), luck }));
     }
     // A small channel is not killed ten times over.
-    all.truncate(usize::try_from(plan.members * 4 + 8).unwrap_or(usize::MAX));
+    all.truncate(usize::try_from(plan.members * 5 + 8).unwrap_or(usize::MAX));
     let senders: Vec<Address> =
         (0..random.between(1, SENDERS_MAX)).map(|_| sender(random, plan.members)).collect();
     // A broadcast is some six events for each member.
@@ -260,6 +263,22 @@ fn reduces(random: &mut Random, plan: &mut Plan, setup: &mut Setup) {
     setup.member.missing_max = named;
     setup.controller.departed_max = named;
     setup.member.deadline = timed.then_some(Deadline { after, quorum });
+}
+
+/// In every third channel of reduces the results are for one member: the first that comes of a few, and when it is gone
+/// one of those who join later.
+fn handling(plan: &Plan, setup: &mut Setup) {
+    let mut random = Random::new(plan.luck.rotate_left(7));
+    let (kind, share, ways) = (random.below(3), random.between(2, 4), random.between(4, 200));
+    let first = u32::try_from(random.below(plan.members.into())).unwrap_or(0);
+    if kind > 0 || setup.everybody.is_none() {
+        return;
+    }
+    let later = (plan.members..plan.members + ROOM).filter(|address| address.is_multiple_of(share));
+    setup.handlers = std::iter::once(first).chain(later).collect();
+    setup.controller.one_receiver = true;
+    let slowest = u32::try_from(plan.latency.1 / 1000).unwrap_or(0) + 1;
+    setup.member.handler = Some(Millis(slowest * ways));
 }
 
 /// The first member, any other, or one who joins later.

@@ -123,8 +123,8 @@ const OVERDUE_SUM: Small = Small {
 /// The worlds of this family.
 pub(super) fn worlds() -> Vec<World> {
     vec![
-        world!("zip-cut-off", "a root is replaced that cannot be told so", (124_645, 52), CUT_OFF),
-        world!("zip-overdue", "one leaves and takes too long", (25_822, 45), OVERDUE),
+        world!("zip-cut-off", "a root is replaced that cannot be told so", (123_577, 52), CUT_OFF),
+        world!("zip-overdue", "one leaves and takes too long", (25_782, 45), OVERDUE),
         world!(
             "zip-overdue-cut",
             "one leaves too late, and nobody hears of it",

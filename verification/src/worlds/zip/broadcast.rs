@@ -132,7 +132,7 @@ const AWAY: Small = Small {
     witnesses: &[DELIVERED, VOID],
     ..SMALL
 };
-const SUSPECT: Small = Small {
+pub(super) const SUSPECT: Small = Small {
     sends: &[(2, 1), (0, 1)],
     faults: &[(Fault::Suspect, 1), (Fault::Impatient, 1), (Fault::Break, 1)],
     prompt_links: true,
@@ -188,7 +188,7 @@ const EXPIRE: Small = Small {
     witnesses: &[DELIVERED, SUCCEEDED, CARRIED, MOVED],
     ..SMALL
 };
-const EXPIRE_CRASH: Small =
+pub(super) const EXPIRE_CRASH: Small =
     Small { faults: &[(Fault::Expire, 1), (Fault::Crash, 1)], prompt_control: true, ..EXPIRE };
 const RESHAPE: Small = Small {
     members: 5,
@@ -214,25 +214,25 @@ pub(super) fn worlds() -> Vec<World> {
     vec![
         world!("zip-cold", "members join, one sends", (1_537, 66), COLD),
         world!("zip-calm", "four broadcasts, nothing goes wrong", (30_102, 50), CALM),
-        world!("zip-crash", "a member dies", (60_586, 64), CRASH),
-        world!("zip-inner", "an inner member or another dies", (302_285, 71), INNER),
-        world!("zip-two", "two die", (301_960, 47), TWO),
-        world!("zip-roots", "a root dies, and the next one", (434_785, 64), ROOTS),
+        world!("zip-crash", "a member dies", (60_538, 64), CRASH),
+        world!("zip-inner", "an inner member or another dies", (301_751, 71), INNER),
+        world!("zip-two", "two die", (294_921, 47), TWO),
+        world!("zip-roots", "a root dies, and the next one", (426_539, 64), ROOTS),
         world!("zip-flux", "a member moves while a new root asks", (135_825, 67), FLUX),
-        world!("zip-fetched", "half a round, and a void one in its place", (141_374, 79), FETCHED),
+        world!("zip-fetched", "half a round, and a void one in its place", (135_950, 79), FETCHED),
         world!("zip-breaks", "connections break", (198_556, 34), BREAKS),
         world!("zip-away", "a sender is away too long", (6_398, 34), AWAY),
-        world!("zip-suspect", "one is declared dead that lives", (497_753, 56), SUSPECT),
+        world!("zip-suspect", "one is declared dead that lives", (494_351, 56), SUSPECT),
         world!("zip-relay", "two cannot reach each other", (99_316, 47), RELAY),
         world!("zip-relays", "two ways are blocked, a link is reported that stands", (12_731, 28), RELAYS),
         world!("zip-relay-crash", "two cannot reach each other, one dies", (51_125, 38), RELAY_CRASH),
         world!("zip-joins", "two join", (23_901, 65), JOINS),
-        world!("zip-join-crash", "one joins, one dies", (50_980, 47), JOIN_CRASH),
+        world!("zip-join-crash", "one joins, one dies", (50_844, 47), JOIN_CRASH),
         world!("zip-join-inner", "one that joins fills a hole", (18_273, 42), JOIN_INNER),
-        world!("zip-leaves", "two leave", (60_287, 48), LEAVES),
-        world!("zip-leave-cut", "one leaves and loses the controller", (500_229, 47), LEAVE_CUT),
-        world!("zip-expire", "one nears the end of its life", (245_975, 107), EXPIRE),
-        world!("zip-expire-crash", "one nears the end of its life, one dies", (650_393, 53), EXPIRE_CRASH),
+        world!("zip-leaves", "two leave", (60_160, 48), LEAVES),
+        world!("zip-leave-cut", "one leaves and loses the controller", (498_621, 47), LEAVE_CUT),
+        world!("zip-expire", "one nears the end of its life", (245_580, 107), EXPIRE),
+        world!("zip-expire-crash", "one nears the end of its life, one dies", (632_875, 53), EXPIRE_CRASH),
         world!("zip-reshape", "the fan-out changes", (92_326, 49), RESHAPE),
         world!("zip-seven", "root and its child die", (19_752, 53), SEVEN),
     ]

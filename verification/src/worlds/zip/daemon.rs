@@ -232,18 +232,18 @@ pub(super) fn worlds() -> Vec<World> {
     vec![
         world!("zip-daemon", "a daemon dies in the midst of a round", (10_875, 37), DAEMON),
         world!("zip-daemon-any", "a machine has a daemon, somebody dies", (24_191, 49), DAEMON_ANY),
-        world!("zip-daemon-root", "a daemon is the root, somebody dies", (1_604, 29), DAEMON_ROOT),
+        world!("zip-daemon-root", "a daemon is the root, somebody dies", (1_600, 29), DAEMON_ROOT),
         world!("zip-daemon-machine", "a daemon and one of its lambdas die", (26_286, 38), DAEMON_MACHINE),
         world!("zip-daemon-comes", "a daemon comes in the midst of a round", (12_800, 32), COMES),
-        world!("zip-daemon-comes-root", "a daemon comes to the root's machine", (48_296, 61), COMES_ROOT),
-        world!("zip-daemon-again", "a daemon dies, and others come", (42_591, 57), AGAIN),
+        world!("zip-daemon-comes-root", "a daemon comes to the root's machine", (48_280, 61), COMES_ROOT),
+        world!("zip-daemon-again", "a daemon dies, and others come", (42_321, 55), AGAIN),
         world!("zip-daemon-relay", "a daemon is not to be reached", (2_884, 28), DAEMON_RELAY),
         world!("sum-daemon", "a reduce, a machine has a daemon, somebody dies", (16_152, 40), SUM_DAEMON),
         world!("sum-daemon-strict", "two strict reduces, a daemon dies", (92_007, 53), SUM_DAEMON_STRICT),
         world!(
             "sum-daemon-root",
             "a reduce, a daemon is the root, somebody dies",
-            (9_953, 34),
+            (9_897, 34),
             SUM_DAEMON_ROOT
         ),
         world!("sum-daemon-comes", "a reduce, a daemon comes", (18_229, 37), SUM_COMES),
@@ -251,7 +251,7 @@ pub(super) fn worlds() -> Vec<World> {
         world!(
             "zip-restart-daemon",
             "the controller is restarted, a daemon dies",
-            (7_594, 27),
+            (7_546, 27),
             RESTART_DAEMON
         ),
         world!(

@@ -64,8 +64,8 @@ pub(super) fn worlds() -> Vec<World> {
         world!("late", "a reduce with a deadline", (632, 28), LATE),
         world!("late-silent", "two reduces of one, the others are silent", (78, 37), LATE_SILENT),
         world!("late-quorum", "two reduces, a deadline finds too few", (22_134, 43), LATE_QUORUM),
-        world!("late-crash", "a reduce with a deadline, a member dies", (14_314, 28), LATE_CRASH),
-        world!("late-chain", "the same along a chain", (14_645, 31), LATE_CHAIN),
+        world!("late-crash", "a reduce with a deadline, a member dies", (14_234, 28), LATE_CRASH),
+        world!("late-chain", "the same along a chain", (14_565, 31), LATE_CHAIN),
         world!("late-join", "a reduce with a deadline, one joins", (32_185, 54), LATE_JOIN),
         world!("late-break", "a reduce with a deadline, a link breaks", (26_323, 41), LATE_BREAK),
     ]

@@ -100,8 +100,17 @@ const ROOT: Small = Small {
     witnesses: &[DELIVERED, SUCCEEDED, UNHANDLED],
     ..HANDLED
 };
+/// The root dies when the handler alone has the result, and the next one fetches it there. Then there is another round.
+const PULLED: Small = Small {
+    handlers: &[1],
+    sends: &[(0, 1), (1, 1), (2, 1), (1, 1), (2, 1)],
+    faults: &[(Fault::Crash, 1)],
+    mortal: &[0],
+    witnesses: &[DELIVERED, SUCCEEDED, HANDED, TAKEN_CARRIED],
+    ..HANDLED
+};
 /// The handler dies, and another one comes; or comes too early.
-const NEXT: Small = Small {
+pub(super) const NEXT: Small = Small {
     members: 2,
     handlers: &[1, 2],
     sends: &[(0, 1), (1, 1)],
@@ -127,7 +136,8 @@ pub(super) fn worlds() -> Vec<World> {
         world!("handled", "two reduces for one", (514, 34), HANDLED),
         world!("handled-crash", "a reduce for one, a member dies", (2_382, 28), CRASH),
         world!("handled-break", "a reduce for one that is away", (516, 24), BREAK),
-        world!("handled-root", "a reduce for the root, a member dies", (1_109, 23), ROOT),
+        world!("handled-root", "a reduce for the root, a member dies", (1_105, 23), ROOT),
+        world!("handled-pulled", "two reduces for one, the root dies", (7_124, 39), PULLED),
         world!("handled-next", "a reduce for one or for the next", (334, 20), NEXT),
         world!(
             "handled-restart",

@@ -84,6 +84,7 @@ fn system(small: &Small, bugs: Bugs) -> Zip {
         controller: controller::Config {
             members_max: 8,
             probe: Millis(1000),
+            reconnect: Millis(100),
             one_receiver: !small.handlers.is_empty(),
             departed_max: if small.kind == Kind::Reduce { small.named } else { 0 },
             scan: 4,

@@ -257,14 +257,14 @@ pub(super) fn worlds() -> Vec<World> {
         world!(
             "zip-restart-crash",
             "the controller is restarted, a member dies",
-            (262_754, 54),
+            (262_106, 54),
             RESTART_CRASH
         ),
         world!("zip-restart-expire", "the controller is restarted, two swap", (30_336, 101), RESTART_EXPIRE),
         world!(
             "zip-restart-forgets",
             "the controller forgets a wrong verdict",
-            (210_852, 55),
+            (210_002, 55),
             RESTART_FORGETS
         ),
         world!(
@@ -273,9 +273,9 @@ pub(super) fn worlds() -> Vec<World> {
             (34_670, 52),
             RESTART_LEAF
         ),
-        world!("zip-restart-early", "the controller does not wait for all", (42_789, 43), RESTART_EARLY),
+        world!("zip-restart-early", "the controller does not wait for all", (42_753, 43), RESTART_EARLY),
         world!("zip-restart-join", "the controller is restarted, one joins", (29_585, 40), RESTART_JOIN),
-        world!("zip-restart-leave", "the controller is restarted, one leaves", (240_342, 54), RESTART_LEAVE),
+        world!("zip-restart-leave", "the controller is restarted, one leaves", (239_584, 54), RESTART_LEAVE),
         world!("zip-restart-sender", "a sender dies, and is forgotten", (72_694, 41), RESTART_SENDER),
         world!(
             "zip-restart-relay",
@@ -283,6 +283,6 @@ pub(super) fn worlds() -> Vec<World> {
             (18_539, 26),
             RESTART_RELAY
         ),
-        world!("sum-restart", "a reduce, the controller is restarted, one dies", (136_306, 55), RESTART_SUM),
+        world!("sum-restart", "a reduce, the controller is restarted, one dies", (136_074, 55), RESTART_SUM),
     ]
 }
