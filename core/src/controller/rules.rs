@@ -350,10 +350,12 @@ fn roll_exact<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verd
 }
 
 fn reconnects<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
-    let (member, after) = match step.event {
-        Event::Disconnected(member) => (*member, step.config.reconnect),
-        Event::From { member, message: ToController::Hello(_) } => (*member, step.config.probe),
-        _ => return Verdict::Idle,
+    let (member, after) = if let Event::Disconnected(member) = step.event {
+        (*member, step.config.reconnect)
+    } else if let Event::From { member, message: ToController::Hello(_) } = step.event {
+        (*member, step.config.probe)
+    } else {
+        return Verdict::Idle;
     };
     if step.before.recovery.is_some() {
         return Verdict::Idle; // Nobody is judged yet.

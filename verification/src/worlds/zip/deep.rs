@@ -27,7 +27,6 @@ const DEEP_SUM: Small = Small {
 const DEEP_SUM_TWO: Small = Small { members: 5, sends: &[(0, 1), (1, 1), (2, 1), (3, 1), (4, 1)], ..SUM_TWO };
 const DEEP_SUSPECT: Small = Small {
     faults: &[(Fault::Suspect, 1), (Fault::Impatient, 1), (Fault::Crash, 1)],
-    prompt_control: true,
     witnesses: &[DELIVERED, SUCCEEDED, CARRIED, DEPOSED, FENCED],
     ..SUSPECT
 };
