@@ -7,6 +7,10 @@ mod first_light;
 mod zip;
 
 use clap::{Parser, Subcommand};
+use mimalloc::MiMalloc;
+
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 /// Measures Cirrus, alone and beside its peers. Build it with --release.
 #[derive(Parser)]

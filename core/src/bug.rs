@@ -14,6 +14,10 @@ pub enum Bug {
     UnhandledEarly,
     /// The controller takes a second handler.
     SecondHandlerTaken,
+    /// A root leaves while some lack rounds that it has numbered.
+    RootLeavesEarly,
+    /// Who handles results leaves before its root knows which ones it has had.
+    HandlerLeavesEarly,
     /// A child goes on to send up what it has when its root has all that goes on.
     PullKept,
     /// The controller gives one whose connection has ended as long as one who is silent.

@@ -186,6 +186,8 @@ pub const ALL: &[Seeded] = &[
     seeded(Bug::SealedUntaken, results::SEALED_TAKEN, "handled"),
     seeded(Bug::HandedTwice, results::HANDED_ONE, "member-handled"),
     seeded(Bug::UnhandledEarly, results::NOT_GIVEN_UP, "handled-crash"),
+    seeded(Bug::RootLeavesEarly, member::rules::LEAVES_NOTHING, "zip-leaves"),
+    seeded(Bug::HandlerLeavesEarly, results::TAKEN_KNOWN, "handled-leaves"),
     seeded(Bug::PullKept, results::SEALED_TAKEN, "handled-pulled"),
     seeded(Bug::SecondHandlerTaken, handler::ONE_HANDLER, "handled-next"),
     seeded(Bug::PredecessorStays, handler::ONE_HANDLER, "controller-restart-handler"),

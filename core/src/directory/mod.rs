@@ -342,8 +342,9 @@ impl<A: Clone + Debug + Eq + Hash> Directory<A> {
         let limits = self.jobs.get(&id.job).map(|job| job.limits.members_max);
         let members_max = config.channel.members_max.min(limits.unwrap_or_default());
         // Only a reduce names who is missing from it.
-        let departed_max = if listed.kind == Kind::Reduce { config.channel.departed_max } else { 0 };
-        let config = controller::Config { members_max, departed_max, ..config.channel.clone() };
+        let departed_max = if listed.kind.reduces() { config.channel.departed_max } else { 0 };
+        let one_receiver = listed.kind.is_handled();
+        let config = controller::Config { members_max, departed_max, one_receiver, ..config.channel.clone() };
         listed.channel.step(&config, event, &mut Tagged { channel: id, out });
         let kept = self.phase == Phase::Recovering && !config.bugs.has(Bug::ForgottenInWindow);
         if listed.is_over()

@@ -13,6 +13,28 @@ pub enum Kind {
     Broadcast,
     /// All members' values are combined, and all get the result.
     Reduce,
+    /// All members' values are combined for the one lambda that receives. The others only give.
+    Handled,
+}
+
+impl Kind {
+    /// Whether members' values are combined.
+    #[must_use]
+    pub const fn reduces(self) -> bool {
+        match self {
+            Self::Broadcast => false,
+            Self::Reduce | Self::Handled => true,
+        }
+    }
+
+    /// Whether they are combined for one.
+    #[must_use]
+    pub const fn is_handled(self) -> bool {
+        match self {
+            Self::Broadcast | Self::Reduce => false,
+            Self::Handled => true,
+        }
+    }
 }
 
 /// Limits and time-outs.
@@ -35,9 +57,8 @@ pub struct Config {
     pub missing_max: u32,
     /// When a reduce goes on without the late; `None` if it waits for everybody.
     pub deadline: Option<Deadline>,
-    /// In a channel of reduces whose results one member handles, the one that receives: how long a result is kept when
-    /// there is none. `None` if all get the results.
-    pub handler: Option<Millis>,
+    /// Where one handles the results: how long one is kept when there is nobody who does.
+    pub handler: Millis,
     /// How long a link may take to come about before it is reported.
     pub attach: Millis,
     /// The pause before a link is made again.
@@ -66,7 +87,7 @@ impl Default for Config {
             strict: false,
             missing_max: 16,
             deadline: None,
-            handler: None,
+            handler: Millis(10_000),
             attach: Millis(2000),
             redial: Millis(100),
             submission: Millis(10_000),

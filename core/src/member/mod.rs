@@ -183,7 +183,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
         let Some(me) = self.id else { return }; // Not in the channel: nothing of it can concern it.
         let draining = self.phase != Phase::Seated;
         let daemon = self.tenancy.is_daemon();
-        let handles = config.handler.is_some() && self.role.receives() && !daemon;
+        let handles = config.kind.is_handled() && self.role.receives() && !daemon;
         let env = Env { config, me, daemon, handles, address: &self.address, links: &self.links, draining };
         notice(&mut self.reduce, &mut self.broadcast, &env, out);
         if self.broadcast.behind && !config.bugs.has(Bug::LeftBehindStays) {
@@ -192,11 +192,11 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
             return self.end(End::Fenced, out);
         }
         self.broadcast.settle(&env, out);
-        while config.kind == Kind::Reduce && self.reduce.settle(&env, &mut self.broadcast, out) {
+        while config.kind.reduces() && self.reduce.settle(&env, &mut self.broadcast, out) {
             self.broadcast.settle(&env, out);
         }
         self.broadcast.free(&env);
-        let idle = self.broadcast.is_done() && self.reduce.calls.is_empty();
+        let idle = self.broadcast.is_done(&env) && self.reduce.calls.is_empty();
         if self.phase == Phase::Draining && idle {
             self.phase = Phase::Leaving;
             out.push(Effect::ToController(ToController::Leave));
@@ -305,7 +305,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
         }
         let version = assign.version;
         self.values(config, out, |it, rounds, env, out| {
-            if config.kind == Kind::Reduce {
+            if config.kind.reduces() {
                 it.roster(env, rounds, assign.roster.as_ref(), out);
             }
             match assign.roster {
@@ -448,7 +448,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
     fn send(&mut self, config: &Config, pieces: Vec<P>, out: &mut impl Effects<Effect<A, P>>) {
         let refusal = match self.phase {
             Phase::Seated if self.tenancy.is_daemon() => Some(Refusal::Daemon),
-            Phase::Seated if config.kind != Kind::Broadcast => Some(Refusal::WrongKind),
+            Phase::Seated if config.kind.reduces() => Some(Refusal::WrongKind),
             Phase::Seated if pieces.is_empty() => Some(Refusal::Empty),
             Phase::Seated if self.broadcast.is_sending() => Some(Refusal::Busy),
             Phase::Seated => None,
@@ -463,7 +463,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
     fn reduce(&mut self, config: &Config, pieces: Vec<P>, out: &mut impl Effects<Effect<A, P>>) {
         let refusal = match self.phase {
             Phase::Seated if self.tenancy.is_daemon() => Some(Refusal::Daemon),
-            Phase::Seated if config.kind != Kind::Reduce => Some(Refusal::WrongKind),
+            Phase::Seated if !config.kind.reduces() => Some(Refusal::WrongKind),
             Phase::Seated if pieces.is_empty() => Some(Refusal::Empty),
             Phase::Seated if !self.reduce.call(config.window, pieces, out) => Some(Refusal::Busy),
             Phase::Seated => None,

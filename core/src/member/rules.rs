@@ -51,6 +51,9 @@ pub const RESUMED: RuleName =
 pub const SPOIL_HEARD: RuleName =
     RuleName { promise: "R2", name: "an attempt that a child has given up is not waited for" };
 
+/// A root that leaves takes nothing with it.
+pub const LEAVES_NOTHING: RuleName =
+    RuleName { promise: "B2", name: "a root that leaves lets all have its rounds" };
 /// One who wants to leave has left by its deadline, and its calls are answered.
 pub const OVERDUE: RuleName = RuleName { promise: "B3", name: "who wants to leave has left by its deadline" };
 
@@ -81,8 +84,10 @@ where
         StepRule { name: contact::SPREAD, check: contact::spread },
         StepRule { name: contact::NO_EARLIER_LIFE, check: contact::no_earlier_life },
         StepRule { name: OVERDUE, check: overdue },
+        StepRule { name: LEAVES_NOTHING, check: leaves_nothing },
         StepRule { name: results::SEALED_TAKEN, check: results::sealed_taken },
         StepRule { name: results::HANDED_ONE, check: results::handed_one },
+        StepRule { name: results::TAKEN_KNOWN, check: results::taken_known },
         StepRule { name: results::NOT_GIVEN_UP, check: results::not_given_up },
     ];
 }
@@ -176,7 +181,7 @@ fn insiders<A: Plain, P: Plain>(step: &Step<'_, Member<A, P>>) -> Verdict {
     for effect in step.effects {
         if let Effect::Deliver { head, pieces } = effect {
             // A result may have been kept for one who came later.
-            let kept = step.config.handler.is_some() && step.after.role.receives() && pieces.is_some();
+            let kept = step.config.kind.is_handled() && step.after.role.receives() && pieces.is_some();
             if me.stamp > head.cut && !kept {
                 return Verdict::Broken("a member delivered a round that it is not in");
             }
@@ -376,4 +381,14 @@ fn overdue<A: Plain, P: Plain>(step: &Step<'_, Member<A, P>>) -> Verdict {
     let answered = step.effects.iter().filter(answer).count() == open;
     let ended = step.after.phase == Phase::Ended(End::Overdue);
     Verdict::from_bool(ended && answered, "one who wants to leave waits beyond its deadline")
+}
+
+fn leaves_nothing<A: Plain, P: Plain>(step: &Step<'_, Member<A, P>>) -> Verdict {
+    let leaves = step.before.phase != Phase::Leaving && step.after.phase == Phase::Leaving;
+    let broadcast = &step.after.broadcast;
+    if !leaves || broadcast.reign.is_none() {
+        return Verdict::Idle;
+    }
+    let everywhere = broadcast.position() == broadcast.floor();
+    Verdict::from_bool(everywhere, "a root leaves with a round that some lack")
 }

@@ -262,6 +262,7 @@ choice! {
     Kind, "a channel of an unknown kind" {
         Self::Broadcast => 0 => Self::Broadcast,
         Self::Reduce => 1 => Self::Reduce,
+        Self::Handled => 2 => Self::Handled,
     }
     Role, "an unknown role in a shuffle" {
         Self::Sender => 0 => Self::Sender,

@@ -23,7 +23,7 @@
 //! | [`controller`] | the controller of channels as a process |
 //! | `member` | the task behind a seat |
 //! | [`channel`] | what all channels can do: messages from one to another, who is there, leaving |
-//! | [`broadcast`], [`reduce`], [`shuffle`] | the kinds of channels |
+//! | [`broadcast`], [`reduce`], [`handled`], [`shuffle`] | the kinds of channels |
 //! | [`operator`] | how values are combined |
 //!
 //! Everything is decided by `cirrus_core`; this carries it out. A process that cannot be called cannot be in a channel:
@@ -34,6 +34,7 @@ pub mod broadcast;
 pub mod channel;
 pub mod controller;
 pub mod error;
+pub mod handled;
 mod member;
 pub mod operator;
 pub mod payload;
@@ -66,6 +67,7 @@ use self::member::{Place, Spec};
 pub use broadcast::{BroadcastChannel, Delivery};
 pub use channel::Channel;
 pub use error::{NotTaken, ZipError};
+pub use handled::{HandledChannel, HandlerChannel};
 pub use operator::Operator;
 pub use payload::Payload;
 pub use reduce::{Completeness, ReduceChannel, Reduced};
@@ -176,7 +178,7 @@ impl<M: Medium> Zip<M> {
     /// `NotAdmitted`, `Deadline`; `Transport`, if it cannot listen; `Name`.
     pub async fn broadcast(&self, name: &str) -> Result<BroadcastChannel, ZipError> {
         let member = member::config(&self.place.settings, Kind::Broadcast);
-        Ok(BroadcastChannel(self.join(name, member, None, None).await?))
+        Ok(BroadcastChannel(self.join(name, member, (Role::Both, false), None).await?))
     }
 
     /// Takes a seat in the channel of reduces of this name. Operator and completeness are the same at all its members.
@@ -189,12 +191,50 @@ impl<M: Medium> Zip<M> {
         operator: impl Operator,
         completeness: Completeness,
     ) -> Result<ReduceChannel, ZipError> {
+        self.combine(name, (Kind::Reduce, Role::Both), Arc::new(operator), completeness).await
+    }
+
+    /// Takes a seat in the channel of this name, whose members' values are combined for one of them; as one that gives values.
+    /// Operator and completeness are the same at all its members.
+    ///
+    /// # Errors
+    /// As [`Zip::broadcast`].
+    pub async fn give(
+        &self,
+        name: &str,
+        operator: impl Operator,
+        completeness: Completeness,
+    ) -> Result<HandledChannel, ZipError> {
+        let part = (Kind::Handled, Role::Sender);
+        Ok(HandledChannel(self.combine(name, part, Arc::new(operator), completeness).await?))
+    }
+
+    /// Takes a seat in such a channel as the one who handles the results.
+    ///
+    /// # Errors
+    /// As [`Zip::broadcast`]; `NotAdmitted` with `HandlerTaken`, as long as another member does.
+    pub async fn handle(
+        &self,
+        name: &str,
+        operator: impl Operator,
+        completeness: Completeness,
+    ) -> Result<HandlerChannel, ZipError> {
+        let part = (Kind::Handled, Role::Both);
+        let channel = self.combine(name, part, Arc::new(operator), completeness).await?;
+        Ok(HandlerChannel(HandledChannel(channel)))
+    }
+
+    async fn combine(
+        &self,
+        name: &str,
+        (kind, role): (Kind, Role),
+        operator: Arc<dyn Operator>,
+        completeness: Completeness,
+    ) -> Result<ReduceChannel, ZipError> {
         let (strict, deadline) = completeness.parts();
-        let member = member::config(&self.place.settings, Kind::Reduce);
-        let operator: Arc<dyn Operator> = Arc::new(operator);
         let element = operator.element_bytes().map(|bytes| bytes.max(1));
-        let member = Config { strict, deadline, ..member };
-        let mut channel = self.join(name, member, None, Some(operator.clone())).await?;
+        let member = Config { strict, deadline, ..member::config(&self.place.settings, kind) };
+        let mut channel = self.join(name, member, (role, false), Some(operator.clone())).await?;
         channel.piece_bytes = match element {
             Some(bytes) => (channel.piece_bytes / bytes).max(1) * bytes,
             None => (self.place.medium.body_limit() as usize).saturating_sub(FIXED_BYTES),
@@ -208,14 +248,14 @@ impl<M: Medium> Zip<M> {
     /// As [`Zip::broadcast`].
     pub async fn shuffle(&self, name: &str, role: Role) -> Result<ShuffleChannel, ZipError> {
         let member = member::config(&self.place.settings, Kind::Broadcast);
-        Ok(ShuffleChannel(self.join(name, member, Some(role), None).await?))
+        Ok(ShuffleChannel(self.join(name, member, (role, true), None).await?))
     }
 
     async fn join(
         &self,
         name: &str,
         member: Config,
-        shuffles: Option<Role>,
+        (role, shuffles): (Role, bool),
         operator: Option<Arc<dyn Operator>>,
     ) -> Result<Channel, ZipError> {
         if name.len() > NAME_LIMIT {
@@ -224,7 +264,7 @@ impl<M: Medium> Zip<M> {
             return Err(ZipError::Name { what: format!("channel {name}"), source });
         }
         let name: Arc<str> = name.into();
-        let spec = Spec { name: name.clone(), member, shuffles, operator };
+        let spec = Spec { name: name.clone(), member, role, shuffles, operator };
         let joined = member::join(self.place.clone(), spec).await?;
         Ok(Channel::new(name, joined, &self.place.settings))
     }

@@ -101,7 +101,11 @@ impl ReduceChannel {
         }
         let pieces = cut(value, limit);
         let reduced = self.channel.ask("a reduce", |answer| Call::Reduce(pieces, answer)).await?;
-        Ok(Reduced { value: self.operator.finish(reduced.value, reduced.members), ..reduced })
+        Ok(self.finish(reduced))
+    }
+
+    pub(super) fn finish(&self, reduced: Reduced) -> Reduced {
+        Reduced { value: self.operator.finish(reduced.value, reduced.members), ..reduced }
     }
 
     /// Gives this member's value, for others who want the result.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use cirrus_core::bug::Bugs;
 use cirrus_core::channel::{Assign, Census, Cut, Resume, Role, Roster, Tenancy, ToMember, Try, Unnamed};
-use cirrus_core::ids::{AssignmentVersion, MachineId, MemberId, Millis, Place, Round, Sequence, Term};
+use cirrus_core::ids::{AssignmentVersion, MachineId, MemberId, Place, Round, Sequence, Term};
 use cirrus_core::member::{Config, Event, Kind, Member, Timer};
 
 use super::{Golden, World, ids, zip};
@@ -56,7 +56,7 @@ pub(crate) fn pool(bugs: Bugs) -> Pool<Machine> {
     }
     events.push(Event::Timer(Timer::HandlerLost(term, Round(1))));
     let calm: Config = zip::calm(bugs).setup.member;
-    let config = Config { kind: Kind::Reduce, handler: Some(Millis(1000)), ..calm };
+    let config = Config { kind: Kind::Handled, ..calm };
     let far = |member: &Machine| member.reduce.answered > Round(0);
     let new = || Member::new(1, Role::Sender, Tenancy::Lambda(MachineId(0)));
     Pool { part: Part::Member, config, events, new, first: Vec::new(), far, witnesses: WITNESSES }

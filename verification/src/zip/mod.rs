@@ -347,7 +347,7 @@ impl Setup {
     pub fn role(&self, address: Address) -> Role {
         match &self.beside {
             Some(plan) => plan.role(address),
-            None if self.member.handler.is_none() || self.handlers.contains(&address) => Role::Both,
+            None if !self.member.kind.is_handled() || self.handlers.contains(&address) => Role::Both,
             None => Role::Sender,
         }
     }

@@ -272,7 +272,7 @@ impl Run<'_, '_> {
             address,
             match self.setup.member.kind {
                 Kind::Broadcast => member::Event::Send(pieces),
-                Kind::Reduce => member::Event::Reduce(pieces),
+                Kind::Reduce | Kind::Handled => member::Event::Reduce(pieces),
             },
         );
     }
@@ -421,7 +421,7 @@ impl Run<'_, '_> {
                 }
             }
         }
-        let handler = self.setup.member.handler.is_some();
+        let handler = self.setup.member.kind.is_handled();
         if let Some(process) = self.process(address) {
             // Others have the bytes, where one handles them.
             let handled = handler && head.sealed.as_ref().is_some_and(|seal| seal.failure.is_none());

@@ -121,7 +121,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         reign.next = (roster.all.until > reign.cut.until).then_some(roster.all);
         let noted = match env.config.kind {
             Kind::Broadcast => !roster.departed.is_empty() || roster.recount.is_some(),
-            Kind::Reduce => false, // They are noted when they are named.
+            Kind::Reduce | Kind::Handled => false, // They are noted when they are named.
         };
         if noted {
             out.push(Effect::ToController(ToController::Noted(version)));
@@ -239,7 +239,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
             return false;
         }
         // In a channel where nobody sends, who joins need not be counted yet.
-        let needed = env.config.kind == Kind::Reduce || !reign.waiting.is_empty();
+        let needed = env.config.kind.reduces() || !reign.waiting.is_empty();
         if sync.floor >= reign.started
             && needed
             && let Some(next) = reign.next.take()
@@ -268,7 +268,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         reign.started = best.max(report.floor);
         // What was begun and nobody has whole is aborted, and everybody is told.
         // A reduce is begun again instead: its values are still lent to it.
-        while reign.started < report.seen && env.config.kind == Kind::Broadcast {
+        while reign.started < report.seen && !env.config.kind.reduces() {
             let round = after(reign.started);
             reign.started = round;
             let head = Head { id: RoundId { term, round }, cut, origin: None, sealed: None };
@@ -279,7 +279,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
 
     /// Others are counted now: what was combined of the open reduce counts the wrong ones.
     fn try_again(&mut self, env: &Env<'_, A>) {
-        if env.config.kind == Kind::Reduce {
+        if env.config.kind.reduces() {
             let last = self.attempt_at(after(self.position()));
             self.hear_of(Try { attempt: last.attempt.saturating_add(1), ..last });
         }

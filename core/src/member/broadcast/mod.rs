@@ -217,9 +217,13 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         }
     }
 
-    /// Whether nothing of what this member has begun is open.
-    pub(super) fn is_done(&self) -> bool {
-        !self.is_sending() && self.seen() == self.position()
+    /// Whether nothing of what this member has begun is open: for a root, whether all have what it has numbered; for who
+    /// handles results, whether all know of those that it has had. Without them nothing more is begun, so that comes.
+    pub(super) fn is_done(&self, env: &Env<'_, A>) -> bool {
+        let (floor, bugs) = (self.floor(), env.config.bugs);
+        let numbered = self.reign.is_none() || self.position() == floor || bugs.has(Bug::RootLeavesEarly);
+        let handled = !env.handles || self.taken <= floor || bugs.has(Bug::HandlerLeavesEarly);
+        !self.is_sending() && self.seen() == self.position() && numbered && handled
     }
 
     /// The application can take so many rounds more.

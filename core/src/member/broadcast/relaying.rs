@@ -46,7 +46,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         let (term, floor) = (self.term(), self.floor());
         // Before it is known which rounds go on, those that somebody has whole certainly do.
         let open = self.carried().is_some();
-        let handled = env.config.handler.is_some();
+        let handled = env.config.kind.is_handled();
         for (link, stream) in self.streams.iter_mut() {
             if let Some(next) = &mut stream.next {
                 let void = |held: &Held<P>| held.end == Some(Ending::Void);
@@ -95,9 +95,11 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
             report.best = report.best.max(child.best);
             report.seen = report.seen.max(child.seen);
         }
-        // B4: what the application does not take is not had.
+        // B4: what the application does not take is not had. A root that leaves waits for nobody's application, and begins
+        // nothing more that would have to be kept.
         let kept = Round(self.taken.0.saturating_add(env.config.buffer.into()));
-        let had = if counted { position.min(kept) } else { position };
+        let leaves = env.draining && self.reign.is_some();
+        let had = if counted && !leaves { position.min(kept) } else { position };
         let mut round = sync.floor;
         while round < had {
             round = after(round);

@@ -249,7 +249,7 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
             None => seal.census = census,
         }
         let head = broadcast.head(self.at.round, seal);
-        if end == Ending::Whole && env.config.handler.is_some() && !env.handles {
+        if end == Ending::Whole && env.config.kind.is_handled() && !env.handles {
             return self.keep(env, head, pieces, out);
         }
         broadcast.seal(head, pieces, end);

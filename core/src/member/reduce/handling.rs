@@ -60,7 +60,7 @@ fn wait<A: Clone + Debug + Eq + Hash, P>(
     head: &Head,
     out: &mut impl Effects<Effect<A, P>>,
 ) {
-    out.push(Effect::SetTimer { timer: timer(head), after: env.config.handler.unwrap_or_default() });
+    out.push(Effect::SetTimer { timer: timer(head), after: env.config.handler });
 }
 
 impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
@@ -131,7 +131,7 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
         out: &mut impl Effects<Effect<A, P>>,
     ) {
         let Some(reign) = &broadcast.reign else { return }; // It will hear who is the root now.
-        if env.config.handler.is_none() || resume.term != broadcast.term() {
+        if !env.config.kind.is_handled() || resume.term != broadcast.term() {
             return;
         }
         if reign.barred.iter().any(|barred| *barred == from) {

@@ -4,7 +4,7 @@ use core::fmt::Debug;
 use core::hash::Hash;
 
 use super::super::broadcast::Ending;
-use super::super::{Effect, Event, Member, Timer};
+use super::super::{Effect, Event, Member, Phase, Timer};
 use crate::channel::ToMember;
 use crate::ids::MemberId;
 use crate::rule::{RuleName, Step, Verdict};
@@ -19,6 +19,25 @@ pub const HANDED_ONE: RuleName =
 pub const NOT_GIVEN_UP: RuleName =
     RuleName { promise: "R1", name: "a result that may have been taken is not given up" };
 
+/// What the handler has had is known before it leaves.
+pub const TAKEN_KNOWN: RuleName =
+    RuleName { promise: "R1", name: "who handles results leaves when all know what it has had" };
+
+pub(in super::super) fn taken_known<A, P>(step: &Step<'_, Member<A, P>>) -> Verdict
+where
+    A: Clone + Debug + Eq + Hash,
+    P: Clone + Debug + Eq + Hash,
+{
+    let (before, after) = (step.before, step.after);
+    let leaves = before.phase != Phase::Leaving && after.phase == Phase::Leaving;
+    let handles = step.config.kind.is_handled() && after.role.receives() && !after.tenancy.is_daemon();
+    if !leaves || !handles {
+        return Verdict::Idle;
+    }
+    let known = after.broadcast.taken <= after.broadcast.floor();
+    Verdict::from_bool(known, "who handles results leaves, and may take one with it that others wait for")
+}
+
 pub(in super::super) fn sealed_taken<A, P>(step: &Step<'_, Member<A, P>>) -> Verdict
 where
     A: Clone + Debug + Eq + Hash,
@@ -26,7 +45,7 @@ where
 {
     let (before, after) = (&step.before.broadcast, &step.after.broadcast);
     let goes_on = before.term() == after.term() && before.carried().is_some();
-    if step.config.handler.is_none() || before.reign.is_none() || after.reign.is_none() || !goes_on {
+    if !step.config.kind.is_handled() || before.reign.is_none() || after.reign.is_none() || !goes_on {
         return Verdict::Idle;
     }
     let mut verdict = Verdict::Idle;

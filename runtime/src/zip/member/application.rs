@@ -7,14 +7,15 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cirrus_core::channel::{Head, Missing, Roll};
+use cirrus_core::channel::{Head, Roll};
 use cirrus_core::ids::{MemberId, Round, Stamp};
-use cirrus_core::member::{End, Outcome, Reduction};
+use cirrus_core::member::{End, Outcome};
 use cirrus_core::messages;
 use cirrus_protocol::zip::Address;
 use cirrus_transport::TransportError;
 use tokio::sync::oneshot;
 
+use super::reducing::{Reducing, Results};
 use crate::zip::broadcast::Delivery;
 use crate::zip::error::{NotTaken, ZipError};
 use crate::zip::payload::Payload;
@@ -38,6 +39,8 @@ pub(in crate::zip) enum Call {
     Receive(Answer<Delivery>),
     /// Combine this with what the others give.
     Reduce(Vec<Bytes>, Answer<Reduced>),
+    /// The next result of those that are for this member.
+    Result(Answer<Reduced>),
     /// Exchange records.
     Shuffle(Partition, Answer<Shuffled>),
     /// Send this to one.
@@ -52,13 +55,6 @@ pub(in crate::zip) enum Call {
     Awaited(oneshot::Sender<Vec<MemberId>>),
     /// Leave the channel.
     Leave(Answer<()>),
-}
-
-/// A value that was given to a reduce.
-struct Given {
-    answer: Answer<Reduced>,
-    /// It has no bytes: only who has come counts.
-    empty: bool,
 }
 
 /// A shuffle that was called.
@@ -96,11 +92,7 @@ pub(super) struct Application {
     delivered: VecDeque<Result<Delivery, ZipError>>,
     /// Rounds that the member may still deliver.
     credits: usize,
-    given: VecDeque<Given>,
-    /// Values whose round is sealed, until its result is here.
-    sealed: BTreeMap<Round, (Given, Missing)>,
-    /// Results whose value was not given yet, with how many values are in it.
-    results: BTreeMap<Round, (Payload, u32)>,
+    pub(super) reducing: Reducing,
     pub(super) shuffling: Option<Shuffling>,
     sent: BTreeMap<MemberId, VecDeque<Answer<()>>>,
     listeners: BTreeMap<MemberId, Listening>,
@@ -120,8 +112,9 @@ struct Listening {
 }
 
 impl Application {
-    pub(super) fn new(channel: Arc<str>, joined: Answer<MemberId>) -> Self {
+    pub(super) fn new(channel: Arc<str>, results: Results, joined: Answer<MemberId>) -> Self {
         Self {
+            reducing: Reducing::new(channel.clone(), results),
             channel,
             joined: Some(joined),
             unreachable: None,
@@ -130,9 +123,6 @@ impl Application {
             receivers: VecDeque::new(),
             delivered: VecDeque::new(),
             credits: 0,
-            given: VecDeque::new(),
-            sealed: BTreeMap::new(),
-            results: BTreeMap::new(),
             shuffling: None,
             sent: BTreeMap::new(),
             listeners: BTreeMap::new(),
@@ -287,56 +277,6 @@ impl Application {
         u32::try_from(more).unwrap_or(u32::MAX)
     }
 
-    // Reduces.
-
-    /// Takes note of a value that is given now. How many rounds more the member may deliver: one for each value.
-    pub(super) fn gives(&mut self, pieces: &[Bytes], answer: Answer<Reduced>) -> u32 {
-        let empty = pieces.iter().all(Bytes::is_empty);
-        self.given.push_back(Given { answer, empty });
-        let more = (self.given.len() + self.sealed.len()).saturating_sub(self.credits);
-        self.credits += more;
-        u32::try_from(more).unwrap_or(u32::MAX)
-    }
-
-    pub(super) fn give_refused(&mut self, reason: NotTaken) {
-        let error = self.not_taken(reason);
-        if let Some(given) = self.given.pop_back() {
-            let _ = given.answer.send(Err(error));
-        }
-    }
-
-    pub(super) fn reduced(&mut self, round: Round, outcome: Reduction) {
-        let Some(given) = self.given.pop_front() else { return };
-        let error = match outcome {
-            Reduction::Sealed(missing) => {
-                match self.results.remove(&round) {
-                    Some((value, count)) => conclude(given, round, value, count, missing),
-                    None => _ = self.sealed.insert(round, (given, missing)),
-                }
-                return;
-            }
-            Reduction::Failed(failure, missing) => ZipError::NoResult { round, failure, missing },
-            Reduction::Late => {
-                self.results.remove(&round);
-                ZipError::Late { round }
-            }
-            Reduction::Indeterminate => ZipError::Indeterminate { channel: self.channel.clone() },
-        };
-        let _ = given.answer.send(Err(error));
-    }
-
-    /// A round of a channel of reduces: its result.
-    pub(super) fn result(&mut self, head: &Head, pieces: Option<Vec<Bytes>>) {
-        let Some(pieces) = pieces else { return };
-        self.credits = self.credits.saturating_sub(1);
-        let (round, value) = (head.id.round, Payload::new(pieces));
-        let count = head.sealed.as_ref().map_or(0, |seal| seal.census.count);
-        match self.sealed.remove(&round) {
-            Some((given, missing)) => conclude(given, round, value, count, missing),
-            None => _ = self.results.insert(round, (value, count)),
-        }
-    }
-
     // Messages.
 
     pub(super) fn sends_to(&mut self, to: MemberId, answer: Answer<()>) {
@@ -421,9 +361,7 @@ impl Application {
         let sends = self.waiting_sends.drain(..).map(|(_, answer)| answer).chain(self.sending.take());
         sends.for_each(|answer| _ = answer.send(Err(over())));
         self.receivers.drain(..).for_each(|answer| _ = answer.send(Err(over())));
-        let given = self.given.drain(..).map(|given| given.answer);
-        let sealed = std::mem::take(&mut self.sealed).into_values().map(|(given, _)| given.answer);
-        given.chain(sealed).for_each(|answer| _ = answer.send(Err(over())));
+        self.reducing.end(over);
         if let Some(shuffling) = self.shuffling.take() {
             let _ = shuffling.answer.send(Err(over()));
         }
@@ -451,12 +389,4 @@ impl Listening {
     fn is_over(&self) -> bool {
         self.asked == 0 && self.waiting.is_empty() && self.kept.is_empty()
     }
-}
-
-/// Answers who gave a value with what all have together.
-fn conclude(given: Given, round: Round, value: Payload, members: u32, missing: Missing) {
-    // What could not be combined is empty, and so is what it was combined with.
-    let unfit = !given.empty && value.pieces().iter().any(Bytes::is_empty);
-    let reduced = Reduced { round, value, members, missing };
-    let _ = given.answer.send(if unfit { Err(ZipError::Unfit { round }) } else { Ok(reduced) });
 }

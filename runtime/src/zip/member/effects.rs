@@ -70,9 +70,13 @@ impl<M: Medium> Shell<M> {
                 self.receive_on();
             }
             Call::Reduce(pieces, answer) => {
-                let more = self.application.gives(&pieces, answer);
-                self.todo.push_back(Todo::Member(member::Event::Receive(more)));
+                self.application.reducing.gives(&pieces, answer);
+                self.receive_on();
                 self.todo.push_back(Todo::Member(member::Event::Reduce(pieces)));
+            }
+            Call::Result(answer) => {
+                self.application.reducing.waits(answer);
+                self.receive_on();
             }
             Call::Shuffle(partition, answer) => {
                 if self.application.shuffling.is_some() {
@@ -125,10 +129,13 @@ impl<M: Medium> Shell<M> {
         }
     }
 
-    /// In a channel of broadcasts: the member may deliver as much as the application takes, and one more.
+    /// The member may deliver as much as the application takes. A shuffle says itself how many rosters it can take.
     fn receive_on(&mut self) {
-        if self.spec.member.kind == Kind::Broadcast && self.shuffle.is_none() {
-            let more = self.application.more_rounds();
+        if self.shuffle.is_none() {
+            let more = match self.spec.member.kind {
+                Kind::Broadcast => self.application.more_rounds(),
+                Kind::Reduce | Kind::Handled => self.application.reducing.more(),
+            };
             self.todo.push_back(Todo::Member(member::Event::Receive(more)));
         }
     }
@@ -202,7 +209,7 @@ impl<M: Medium> Shell<M> {
                 let value = operator::combine(operator.as_ref(), inputs);
                 self.todo.push_back(Todo::Member(member::Event::Combined { term, at, index, value }));
             }
-            Effect::Reduced { round, outcome } => self.application.reduced(round, outcome),
+            Effect::Reduced { round, outcome } => self.application.reducing.reduced(round, outcome),
             Effect::Refused(reason) => match asked {
                 Asked::Send if self.shuffle.is_some() => {
                     self.todo.push_back(Todo::Shuffle(shuffle::Event::Convened));
@@ -211,7 +218,7 @@ impl<M: Medium> Shell<M> {
                     self.application.send_refused(NotTaken::Member(reason));
                     self.send_next();
                 }
-                Asked::Reduce => self.application.give_refused(NotTaken::Member(reason)),
+                Asked::Reduce => self.application.reducing.refused(NotTaken::Member(reason)),
                 Asked::Nothing => {}
             },
             Effect::Ended(end) => self.ended(end),
@@ -222,7 +229,8 @@ impl<M: Medium> Shell<M> {
 
     fn delivered(&mut self, head: &Head, pieces: Option<Vec<Bytes>>) {
         if self.spec.operator.is_some() {
-            return self.application.result(head, pieces);
+            self.application.reducing.result(head, pieces);
+            return self.receive_on();
         }
         if self.shuffle.is_none() {
             self.application.delivered(self.member.machine().id, head, pieces);
@@ -355,7 +363,7 @@ impl<M: Medium> Shell<M> {
 
     /// Goes on with a shuffle: offers the next piece, and answers when the round is over.
     pub(super) fn shuffle_on(&mut self) {
-        let (Some(shuffle), Some(role)) = (&self.shuffle, self.spec.shuffles) else { return };
+        let (Some(shuffle), role) = (&self.shuffle, self.spec.role) else { return };
         let Some(shuffling) = &mut self.application.shuffling else { return };
         let Some(outgoing) = &mut shuffling.outgoing else { return };
         if shuffle.machine().open.is_none() {

@@ -20,6 +20,7 @@ mod connections;
 mod contact;
 mod effects;
 mod news;
+mod reducing;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
@@ -40,6 +41,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use self::application::Application;
 use self::connections::{Connections, End as Connected, Nth, Route, Task};
 use self::contact::Outbox;
+use self::reducing::Results;
 use super::background::Background;
 use super::error::ZipError;
 use super::operator::Operator;
@@ -83,8 +85,10 @@ pub(super) struct Place<M> {
 pub(super) struct Spec {
     pub(super) name: Arc<str>,
     pub(super) member: member::Config,
-    /// In a channel of shuffles: what it does in them.
-    pub(super) shuffles: Option<Role>,
+    /// What it does, where not all do the same.
+    pub(super) role: Role,
+    /// It is a channel of shuffles.
+    pub(super) shuffles: bool,
     /// In a channel of reduces.
     pub(super) operator: Option<Arc<dyn Operator>>,
 }
@@ -183,13 +187,13 @@ async fn join_there<M: Medium>(place: Place<M>, spec: Spec) -> Result<Joined, Zi
     let (answer, joined) = oneshot::channel();
     let (calls, called) = mpsc::channel(CALLS_MAX);
     let (settings, name) = (place.settings.clone(), spec.name.clone());
-    let role = spec.shuffles.unwrap_or_default();
+    let (role, results) = (spec.role, Results::of(spec.member.kind, spec.role.receives()));
     let ended = Arc::new(OnceLock::new());
     let connections = Connections::new(place.background.clone());
     let shell = Shell {
         member: Driver::new(Member::new(address.clone(), role, TENANCY), spec.member.clone()),
         messages: Driver::new(Messages::default(), settings.messages.clone()),
-        shuffle: spec.shuffles.map(|_| Driver::new(Shuffle::default(), settings.shuffle.clone())),
+        shuffle: spec.shuffles.then(|| Driver::new(Shuffle::default(), settings.shuffle.clone())),
         place,
         address,
         inbox,
@@ -199,7 +203,7 @@ async fn join_there<M: Medium>(place: Place<M>, spec: Spec) -> Result<Joined, Zi
         connections,
         timers: Timers::default(),
         todo: VecDeque::new(),
-        application: Application::new(spec.name.clone(), answer),
+        application: Application::new(spec.name.clone(), results, answer),
         spec,
         undrained: None,
         over: None,
@@ -264,7 +268,7 @@ impl<M: Medium> Shell<M> {
         let member = self.member.machine();
         let sync = member.broadcast.sync.as_ref()?;
         Some(match self.spec.member.kind {
-            Kind::Reduce => sync.cut,
+            Kind::Reduce | Kind::Handled => sync.cut,
             // The root counts who is there when somebody sends.
             Kind::Broadcast => Stamp { epoch: ControllerEpoch(u32::MAX), serial: u32::MAX },
         })
@@ -315,7 +319,7 @@ impl<M: Medium> Shell<M> {
             name: ChannelName((*self.spec.name).into()),
             kind: self.spec.member.kind,
             address: self.address.clone(),
-            role: self.spec.shuffles.unwrap_or_default(),
+            role: self.spec.role,
             tenancy: TENANCY,
         });
         self.request(request);

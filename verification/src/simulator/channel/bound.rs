@@ -40,7 +40,7 @@ impl Episode {
         let time = dead * 2 * (verdict + lease + 8 * latency.1)
             + rounds * (6 * depth * latency.1 + 2 * micros(setup.member.submission))
             // What may have been taken is kept until the controller has said that its handler is gone.
-            + rounds * (2 * micros(setup.member.handler.unwrap_or_default()) + verdict)
+            + if setup.member.kind.is_handled() { rounds * (2 * micros(setup.member.handler) + verdict) } else { 0 }
             + moves * micros(setup.controller.reshape)
             + 2 * micros(setup.member.recontact_max)
             + micros(setup.member.drain)

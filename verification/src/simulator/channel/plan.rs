@@ -107,13 +107,16 @@ impl Plan {
         let Setup { controller, member, fan_out, .. } = &self.setup;
         let reduces = match (member.kind, member.deadline) {
             (Kind::Broadcast, _) => String::new(),
-            (Kind::Reduce, None) => format!("reduces, strict {}, ", member.strict),
-            (Kind::Reduce, Some(deadline)) => {
+            (Kind::Reduce | Kind::Handled, None) => format!("reduces, strict {}, ", member.strict),
+            (Kind::Reduce | Kind::Handled, Some(deadline)) => {
                 format!("reduces, strict {}, {} by {} ms, ", member.strict, deadline.quorum, deadline.after.0)
             }
         };
-        let handled =
-            member.handler.map_or(String::new(), |after| format!("results for one, {} ms, ", after.0));
+        let handled = if member.kind.is_handled() {
+            format!("results for one, {} ms, ", member.handler.0)
+        } else {
+            String::new()
+        };
         let beside = self.setup.beside.as_ref().map_or(String::new(), |it| format!("{}, ", it.bounds()));
         format!(
             "{reduces}{handled}{beside}{} members, fan-out {}, window {}, buffer {}, {} to {} us on the way, probe {} ms, attach {} ms, redial \
@@ -278,7 +281,8 @@ fn handling(plan: &Plan, setup: &mut Setup) {
     setup.handlers = std::iter::once(first).chain(later).collect();
     setup.controller.one_receiver = true;
     let slowest = u32::try_from(plan.latency.1 / 1000).unwrap_or(0) + 1;
-    setup.member.handler = Some(Millis(slowest * ways));
+    setup.member.kind = Kind::Handled;
+    setup.member.handler = Millis(slowest * ways);
 }
 
 /// The first member, any other, or one who joins later.

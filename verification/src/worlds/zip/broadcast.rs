@@ -188,7 +188,7 @@ const EXPIRE: Small = Small {
     witnesses: &[DELIVERED, SUCCEEDED, CARRIED, MOVED],
     ..SMALL
 };
-pub(super) const EXPIRE_CRASH: Small =
+const EXPIRE_CRASH: Small =
     Small { faults: &[(Fault::Expire, 1), (Fault::Crash, 1)], prompt_control: true, ..EXPIRE };
 const RESHAPE: Small = Small {
     members: 5,
@@ -229,8 +229,8 @@ pub(super) fn worlds() -> Vec<World> {
         world!("zip-joins", "two join", (23_901, 65), JOINS),
         world!("zip-join-crash", "one joins, one dies", (50_844, 47), JOIN_CRASH),
         world!("zip-join-inner", "one that joins fills a hole", (18_273, 42), JOIN_INNER),
-        world!("zip-leaves", "two leave", (60_160, 48), LEAVES),
-        world!("zip-leave-cut", "one leaves and loses the controller", (498_621, 47), LEAVE_CUT),
+        world!("zip-leaves", "two leave", (30_784, 48), LEAVES),
+        world!("zip-leave-cut", "one leaves and loses the controller", (259_584, 47), LEAVE_CUT),
         world!("zip-expire", "one nears the end of its life", (245_580, 107), EXPIRE),
         world!("zip-expire-crash", "one nears the end of its life, one dies", (632_875, 53), EXPIRE_CRASH),
         world!("zip-reshape", "the fan-out changes", (92_326, 49), RESHAPE),

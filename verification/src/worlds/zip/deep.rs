@@ -1,7 +1,6 @@
 //! Worlds that take minutes each.
 
-use super::broadcast::{EXPIRE_CRASH, ROOTS, SUSPECT, TWO};
-use super::handled::NEXT;
+use super::broadcast::{ROOTS, SUSPECT, TWO};
 use super::recovery::{FORGETS_TWO, RESTART_CRASH};
 use super::reduce::{SUM_JOIN, SUM_TWO};
 use super::witnesses::*;
@@ -26,12 +25,10 @@ const DEEP_SUM: Small = Small {
 };
 const DEEP_SUM_TWO: Small = Small { members: 5, sends: &[(0, 1), (1, 1), (2, 1), (3, 1), (4, 1)], ..SUM_TWO };
 const DEEP_SUSPECT: Small = Small {
-    faults: &[(Fault::Suspect, 1), (Fault::Impatient, 1), (Fault::Crash, 1)],
+    faults: &[(Fault::Suspect, 1), (Fault::Impatient, 1), (Fault::Break, 1), (Fault::Crash, 1)],
     witnesses: &[DELIVERED, SUCCEEDED, CARRIED, DEPOSED, FENCED],
     ..SUSPECT
 };
-const DEEP_EXPIRE: Small = Small { prompt_control: false, ..EXPIRE_CRASH };
-const DEEP_HANDLED: Small = Small { prompt_control: false, ..NEXT };
 
 /// The worlds of this family.
 pub(super) fn worlds() -> Vec<World> {
@@ -49,8 +46,12 @@ pub(super) fn worlds() -> Vec<World> {
             FORGETS_TWO,
             true
         ),
-        world!("deep-suspect", "a wrong verdict, and one dies", (1, 1), DEEP_SUSPECT, true),
-        world!("deep-expire", "one nears the end of its life, one dies", (1, 1), DEEP_EXPIRE, true),
-        world!("deep-handled", "a reduce for one or for the next", (1, 1), DEEP_HANDLED, true),
+        world!(
+            "deep-suspect",
+            "a wrong verdict, a broken link, and one dies",
+            (22_836_605, 83),
+            DEEP_SUSPECT,
+            true
+        ),
     ]
 }

@@ -2,7 +2,7 @@
 
 use cirrus_core::channel::Failure;
 use cirrus_core::ids::MemberId;
-use cirrus_core::member::Reduction;
+use cirrus_core::member::{Kind, Reduction};
 
 use super::recovery::{RESTARTED, leaf_declared_dead};
 use super::reduce::SUM;
@@ -74,6 +74,7 @@ const SUCCESSOR: Witness<Mesh> = Witness {
 };
 
 const HANDLED: Small = Small {
+    kind: Kind::Handled,
     handlers: &[2],
     prompt_control: true,
     prompt_links: true,
@@ -109,8 +110,15 @@ const PULLED: Small = Small {
     witnesses: &[DELIVERED, SUCCEEDED, HANDED, TAKEN_CARRIED],
     ..HANDLED
 };
+/// One leaves, the handler perhaps.
+const LEAVES: Small = Small {
+    sends: &[(0, 1), (1, 1), (2, 1), (0, 1), (1, 1)],
+    faults: &[(Fault::Leave, 1)],
+    witnesses: &[DELIVERED, HANDED, LEFT],
+    ..HANDLED
+};
 /// The handler dies, and another one comes; or comes too early.
-pub(super) const NEXT: Small = Small {
+const NEXT: Small = Small {
     members: 2,
     handlers: &[1, 2],
     sends: &[(0, 1), (1, 1)],
@@ -138,6 +146,7 @@ pub(super) fn worlds() -> Vec<World> {
         world!("handled-break", "a reduce for one that is away", (516, 24), BREAK),
         world!("handled-root", "a reduce for the root, a member dies", (1_105, 23), ROOT),
         world!("handled-pulled", "two reduces for one, the root dies", (7_124, 39), PULLED),
+        world!("handled-leaves", "two reduces for one, somebody leaves", (730, 29), LEAVES),
         world!("handled-next", "a reduce for one or for the next", (334, 20), NEXT),
         world!(
             "handled-restart",

@@ -275,7 +275,7 @@ pub(super) fn worlds() -> Vec<World> {
         ),
         world!("zip-restart-early", "the controller does not wait for all", (42_753, 43), RESTART_EARLY),
         world!("zip-restart-join", "the controller is restarted, one joins", (29_585, 40), RESTART_JOIN),
-        world!("zip-restart-leave", "the controller is restarted, one leaves", (239_584, 54), RESTART_LEAVE),
+        world!("zip-restart-leave", "the controller is restarted, one leaves", (121_776, 54), RESTART_LEAVE),
         world!("zip-restart-sender", "a sender dies, and is forgotten", (72_694, 41), RESTART_SENDER),
         world!(
             "zip-restart-relay",

@@ -133,6 +133,6 @@ pub(super) fn worlds() -> Vec<World> {
         world!("sum-given-up", "a reduce, links break too often", (27_965, 40), SUM_GIVEN_UP),
         world!("sum-relay", "a reduce, two cannot reach each other", (103_077, 58), SUM_RELAY),
         world!("sum-join", "two reduces, one joins", (2_568, 35), SUM_JOIN),
-        world!("sum-leave", "a reduce, two leave", (32_934, 44), SUM_LEAVE),
+        world!("sum-leave", "a reduce, two leave", (24_552, 44), SUM_LEAVE),
     ]
 }

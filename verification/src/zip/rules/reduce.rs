@@ -30,7 +30,7 @@ pub const ORDERED: Rule = rule("R3", "values are combined in pre-order", Check::
 pub const HANDLED: Rule = rule("R1", "who handles results has what all know of", Check::Quiet(handled));
 
 fn handled(setup: &Setup, mesh: &Mesh) -> Verdict {
-    if setup.member.handler.is_none() {
+    if !setup.member.kind.is_handled() {
         return Verdict::Idle;
     }
     let Ok(rounds) = delivered(mesh, |_| true) else { return Verdict::Idle };
