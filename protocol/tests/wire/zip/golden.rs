@@ -157,6 +157,10 @@ fn requests() -> Vec<(&'static str, ControllerRequest)> {
             "join, reduce, sender, nowhere",
             join(78, "é", Kind::Reduce, (Address::default(), Role::Sender, daemon)),
         ),
+        (
+            "join, handled, sender, nowhere",
+            join(78, "é", Kind::Handled, (Address::default(), Role::Sender, daemon)),
+        ),
         ("again", again),
         ("alive", ControllerRequest::Alive),
         ("expiring", ControllerRequest::Expiring { channel: CHANNEL, member: ME }),
