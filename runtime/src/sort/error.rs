@@ -2,7 +2,7 @@
 
 use cirrus_protocol::error::FormatError;
 
-use crate::object::ObjectError;
+use crate::object::{ObjectError, ObjectStore};
 use crate::pool::JobPanicked;
 use crate::zip::ZipError;
 
@@ -111,4 +111,9 @@ pub enum SortError {
     /// A part of this program that was not built in.
     #[error("the exchange by Redis is not built in; build with the feature `redis`")]
     NotBuiltIn,
+}
+
+/// The folder of a store, for people.
+pub(super) fn folder_of(store: &dyn ObjectStore) -> String {
+    store.describe("").trim_end_matches('/').to_owned()
 }

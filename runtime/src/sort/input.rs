@@ -11,7 +11,7 @@ use cirrus_protocol::manifest::MANIFEST_NAME;
 use cirrus_protocol::records::{RECORD_BYTES, RecordsManifest};
 use serde::{Deserialize, Serialize};
 
-use super::error::SortError;
+use super::error::{SortError, folder_of};
 use super::output::CLAIM;
 use crate::object::{ObjectError, ObjectFault, ObjectStore};
 
@@ -45,7 +45,7 @@ impl Input {
     /// `NoInput`, `Truncated`, `Length`, `Manifest`; `Claimed`, if it is not finished; `TooMany`, `Object`.
     pub async fn open(store: &dyn ObjectStore) -> Result<Self, SortError> {
         let files = store.list("").await?;
-        let folder = || store.describe("");
+        let folder = || folder_of(store);
         if files.iter().any(|file| file.key == CLAIM) {
             return Err(SortError::Claimed { claim: store.describe(CLAIM) });
         }

@@ -1,19 +1,12 @@
 //! Records in order, without moving them: numbers of 16 bytes are sorted in their stead, each a record's key and behind
-//! it where the record lies, so that equal keys stay as they were.
-//!
-//! A few thousand numbers are sorted by comparing, which is fast as long as they lie in the nearest cache. More are first
-//! dealt out by their leading bits: in place, from the smallest to the largest there is, however narrow that is, so that
-//! keys that begin alike do not hurt.
+//! it where the record lies, so that equal keys stay as they were. No two are equal, so std's unstable sort will do; to deal
+//! them out by their leading bits first, in place or not, took 10 to 20 % longer.
 
 use bytes::Bytes;
 use cirrus_protocol::records::{RECORD_BYTES, key};
 
 use super::boundary::place;
 
-/// So many are sorted by comparing.
-const FEW: usize = 1 << 10;
-/// By so many bits others are dealt out at once.
-const DIGIT_BITS: u32 = 8;
 /// Bits of a record's number within its piece.
 const NUMBER_BITS: u32 = 16;
 const PIECE_RECORDS: usize = 1 << NUMBER_BITS;
@@ -42,7 +35,7 @@ impl Order {
             let (records, _) = piece.as_chunks::<RECORD_BYTES>();
             order.places.extend((base..).zip(records).map(|(lies, record)| place(key(record), lies)));
         }
-        sort(&mut order.places);
+        order.places.sort_unstable();
         order
     }
 
@@ -67,77 +60,10 @@ impl Order {
     }
 }
 
-/// Sorts numbers.
-fn sort(numbers: &mut [u128]) {
-    if numbers.len() <= FEW {
-        return numbers.sort_unstable();
-    }
-    let (mut low, mut high) = (u128::MAX, 0);
-    for number in numbers.iter() {
-        (low, high) = (low.min(*number), high.max(*number));
-    }
-    let bits = u128::BITS - (high - low).leading_zeros();
-    let shift = bits.saturating_sub(DIGIT_BITS);
-    let digit = |number: u128| ((number - low) >> shift) as usize & ((1 << DIGIT_BITS) - 1);
-    let mut ends = [0_usize; 1 << DIGIT_BITS];
-    for number in numbers.iter() {
-        ends[digit(*number)] += 1;
-    }
-    let mut next = [0_usize; 1 << DIGIT_BITS];
-    let mut sum = 0;
-    for (next, end) in next.iter_mut().zip(&mut ends) {
-        *next = sum;
-        sum += *end;
-        *end = sum;
-    }
-    // Each number is swapped to where it belongs; what it finds there goes on from there.
-    for own in 0..ends.len() {
-        while next[own] < ends[own] {
-            let number = numbers[next[own]];
-            let belongs = digit(number);
-            if belongs != own {
-                numbers.swap(next[own], next[belongs]);
-            }
-            next[belongs] += 1;
-        }
-    }
-    let mut begin = 0;
-    for end in ends {
-        if shift > 0 {
-            sort(&mut numbers[begin..end]);
-        }
-        begin = end;
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::{collection, prelude::*};
-
-    #[track_caller]
-    fn is_sorted_like_by_std(mut numbers: Vec<u128>) {
-        let mut expected = numbers.clone();
-        expected.sort();
-        sort(&mut numbers);
-        assert!(numbers == expected);
-    }
-
-    #[test]
-    fn numbers_of_any_kind_are_sorted() {
-        let many = |of: fn(u64) -> u128| (0..5000).map(of).collect::<Vec<u128>>();
-        let random = |number: u64| {
-            let high = super::super::random::mix(number);
-            u128::from(high) << 64 | u128::from(super::super::random::mix(high))
-        };
-        is_sorted_like_by_std(Vec::new());
-        is_sorted_like_by_std((0..200_000).map(random).collect());
-        is_sorted_like_by_std(many(|_| 7));
-        is_sorted_like_by_std(many(|number| u128::from(number % 3) << 100 | u128::from(number)));
-        is_sorted_like_by_std(many(|number| u128::MAX - u128::from(number)));
-        is_sorted_like_by_std(many(|number| 1_u128 << (number % 128)));
-        is_sorted_like_by_std(many(|number| if number == 4999 { 0 } else { u128::MAX }));
-    }
 
     proptest! {
         #[test]

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use cirrus_protocol::manifest::MANIFEST_NAME;
 use cirrus_protocol::records::{RECORD_BYTES, RecordsManifest, RecordsPart};
 
-use super::error::SortError;
+use super::error::{SortError, folder_of};
 use crate::object::{ObjectError, ObjectFault, ObjectStore};
 
 /// The object that says that something is being written.
@@ -99,7 +99,7 @@ fn is_part(key: &str) -> bool {
 async fn is_empty(store: &dyn ObjectStore) -> Result<(), SortError> {
     let objects = store.list("").await?;
     match objects.into_iter().find(|object| object.key != CLAIM) {
-        Some(object) => Err(SortError::Occupied { folder: store.describe(""), holds: object.key }),
+        Some(object) => Err(SortError::Occupied { folder: folder_of(store), holds: object.key }),
         None => Ok(()),
     }
 }

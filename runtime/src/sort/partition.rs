@@ -8,6 +8,9 @@ use super::boundary::{Boundaries, place};
 /// Bytes of a piece, but for the last of a range: whole records, and no more than a channel sends at once.
 pub const PIECE_BYTES: usize = (256 << 10) / RECORD_BYTES * RECORD_BYTES;
 
+/// Memory of a piece: what was let go holds a piece that arrives, with what is said in front of it.
+const PIECE_MEMORY: usize = PIECE_BYTES + 1024;
+
 /// Records by range.
 #[derive(Debug)]
 pub struct Partition<'a> {
@@ -33,8 +36,8 @@ impl<'a> Partition<'a> {
             let range = self.boundaries.range_of(place(key(record), self.position));
             self.position += 1;
             let piece = &mut self.filling[range];
-            if piece.len() + RECORD_BYTES > piece.capacity() {
-                let full = std::mem::replace(piece, Vec::with_capacity(PIECE_BYTES));
+            if piece.len() == PIECE_BYTES || piece.capacity() == 0 {
+                let full = std::mem::replace(piece, Vec::with_capacity(PIECE_MEMORY));
                 if !full.is_empty() {
                     self.full[range].push(full.into());
                 }

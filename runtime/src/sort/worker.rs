@@ -2,7 +2,9 @@
 //! range, sorts that, and writes it.
 //!
 //! It holds its share in memory once: pieces are let go as they are dealt out and as they arrive elsewhere. Sorting takes
-//! 16 bytes more a record, writing two parts. All workers together must have room for all records.
+//! 16 bytes more a record, writing two parts. All workers together must have room for all records. What was let go comes
+//! back for what arrives only if the process keeps it (see how `cirrus sort run` starts its workers): new pages take longer
+//! than moving what is put into them.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -99,8 +101,8 @@ impl Report {
     }
 }
 
-/// Works. `progress` is told how many bytes more a phase has done. Nothing is left behind in memory; what was written before
-/// an error stays, and is for whoever has started the sort to remove.
+/// Works. `progress` is told how many bytes more a phase has done. What was written before an error stays, and is for
+/// whoever has started the sort to remove.
 ///
 /// # Errors
 /// `Object`, `Zip`, `Workers`, `Wrong`, `Redis`.

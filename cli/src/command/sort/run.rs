@@ -32,11 +32,14 @@ use crate::{Output, progress};
 /// How many processes find room in a controller's channels.
 const WORKERS_MAX: i64 = 1000;
 
+/// What a worker takes beside its records, at most.
+const WORKER_BYTES: u64 = 100 << 20;
+
 /// Sorts a folder of records in several processes, which exchange them.
 ///
 /// Each process reads its share, deals it out by ranges of keys that were found by a sample, exchanges it for what is in its
 /// own range, sorts that, and writes it. The result is what a stable sort gives, whatever the number of processes; it is
-/// there whole, with its manifest, or not at all. The processes hold all records in memory, once, and a fifth more.
+/// there whole, with its manifest, or not at all. The processes hold all records in memory, and a third more.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
     cirrus sort run records --out sorted\n  \
@@ -57,6 +60,12 @@ pub(crate) struct Arguments {
     /// With --exchange redis: a server that runs, as host:port or redis://... [default: one is started]
     #[arg(long, value_name = "ADDRESS")]
     redis: Option<String>,
+}
+
+impl Arguments {
+    fn worker_count(&self) -> u32 {
+        self.workers.unwrap_or_else(|| u32::try_from(cores().get()).unwrap_or(1))
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -117,7 +126,7 @@ async fn sort(arguments: &Arguments, interrupt: &Interrupt, output: Output) -> R
     let began = Instant::now();
     let (from, to) = (object::open(&text(&arguments.input)?)?, object::open(&text(&arguments.out)?)?);
     let input = Input::open(from.as_ref()).await?;
-    enough_memory(input.bytes(), arguments.exchange)?;
+    enough_memory(input.bytes(), arguments.worker_count(), arguments.exchange)?;
     let target = Target::claim(to).await?;
     let mut started = Started::default();
     let working = with_workers(arguments, input, from, &mut started, output);
@@ -160,12 +169,20 @@ async fn finish(
     Ok(Sorted { records, bytes, files, seconds, total, largest, peak_memory_bytes })
 }
 
-/// The records are in memory once, and in some places for a moment twice.
-fn enough_memory(bytes: u64, exchange: Exchange) -> Result<(), Failure> {
-    let needed = bytes / 5 * if exchange == Exchange::Redis { 11 } else { 6 };
+/// How much memory a sort takes: the records, and a third of that for their order, for shares that are larger than others
+/// and for what cannot be used again; parts that are put together; and what a Redis server keeps.
+fn memory_needed(bytes: u64, workers: u32, exchange: Exchange) -> u64 {
+    let kept = if exchange == Exchange::Redis { bytes / 10 * 11 } else { 0 };
+    let beside = WORKER_BYTES.min((16 << 20) + bytes / u64::from(workers.max(1)));
+    (bytes / 3 * 4).saturating_add(kept).saturating_add(u64::from(workers) * beside)
+}
+
+/// Refuses what the system would end half-way, with a signal.
+fn enough_memory(bytes: u64, workers: u32, exchange: Exchange) -> Result<(), Failure> {
+    let needed = memory_needed(bytes, workers, exchange);
     match own_process::available_memory_bytes() {
         Some(available) if needed > available => Err(Failure::Failed(format!(
-            "sorting {} takes about {} of memory, {} are free; sort less at once",
+            "sorting {} with {workers} workers takes about {} of memory, {} are free; sort less at once",
             size::of_bytes(bytes),
             size::of_bytes(needed),
             size::of_bytes(available)
@@ -182,7 +199,7 @@ async fn with_workers(
     started: &mut Started,
     output: Output,
 ) -> Result<(Vec<Report>, u64), Failure> {
-    let count = arguments.workers.unwrap_or_else(|| u32::try_from(cores().get()).unwrap_or(1));
+    let count = arguments.worker_count();
     let token = token()?;
     let means = started.means.insert(means(arguments, &token).await?);
     let boundaries = Boundaries::sample(from.as_ref(), &input, count).await?;

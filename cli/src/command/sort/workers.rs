@@ -10,6 +10,16 @@ use tokio::sync::mpsc;
 use super::message::{Task, Word};
 use crate::failure::{Failure, with};
 
+/// How the C library of a worker keeps memory: what was let go by one thread is there for the others, and is not given
+/// back. A worker lets its records go while others' arrive; to have the kernel clear new pages for those takes longer than
+/// it takes to move them. Elsewhere these mean nothing.
+const MEMORY: [(&str, &str); 4] = [
+    ("MALLOC_ARENA_MAX", "1"),
+    ("MALLOC_TOP_PAD_", "67108864"),
+    ("MALLOC_MMAP_THRESHOLD_", "33554432"),
+    ("MALLOC_TRIM_THRESHOLD_", "1099511627776"),
+];
+
 /// Words that may wait: whoever says more waits, too.
 const WORDS_MAX: usize = 64;
 
@@ -30,6 +40,7 @@ impl Workers {
             command
                 .args(["sort", "worker"])
                 .env(PARENT_VARIABLE, std::process::id().to_string())
+                .envs(MEMORY)
                 // Ctrl-C in a terminal is for this process alone, which ends them.
                 .process_group(0)
                 .stdin(Stdio::piped())

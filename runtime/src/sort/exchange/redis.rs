@@ -76,6 +76,9 @@ impl ByRedis {
             pipeline.cmd("SET").arg(key).arg(value).arg("EX").arg(KEPT_SECONDS).ignore();
         };
         for (to, pieces) in (0..).zip(outgoing) {
+            if to == me {
+                continue;
+            }
             let key = self.key(me, to);
             for (nth, some) in pieces.chunks(REQUEST_PIECES).enumerate() {
                 let mut pipeline = redis::pipe();
