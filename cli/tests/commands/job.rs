@@ -142,6 +142,11 @@ impl Process {
         send(self.id, Signal::KILL);
     }
 
+    /// SIGSTOP: it lives, and does nothing any more.
+    pub(crate) fn stop(&self) {
+        send(self.id, Signal::STOP);
+    }
+
     /// How often it has waited for something so far: what a process does in a job is a chain of short waits, so this
     /// says how far it is. `None` when it has ended.
     pub(crate) fn waits(&self) -> Option<u64> {

@@ -177,6 +177,17 @@ fn a_worker_that_is_killed_ends_the_sort_and_nothing_is_left() {
 }
 
 #[test]
+fn a_worker_that_hangs_ends_the_sort_too() {
+    let folder = with_records("--bytes 100MB");
+    let running = begun(folder.path(), "zip");
+    let workers = running.workers(8);
+    workers[3].stop();
+    running.end().fails(1, &["7 workers are there, 8 were expected", "start the sort again"]);
+    assert!(workers.iter().all(|worker| !worker.lives()), "{workers:?}");
+    assert_eq!(names(folder.path()), ["in"]);
+}
+
+#[test]
 fn a_sort_that_is_interrupted_or_killed_leaves_no_process() {
     let folder = with_records("--bytes 100MB");
     for exchange in ["zip", "store"] {

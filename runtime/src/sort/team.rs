@@ -10,12 +10,20 @@ use cirrus_core::ids::MemberId;
 use cirrus_transport::Medium;
 
 use super::error::SortError;
-use crate::zip::{Completeness, ReduceChannel, ShuffleChannel, Zip, operator};
+use crate::zip::error::names;
+use crate::zip::{Completeness, ReduceChannel, ShuffleChannel, Zip, ZipError, operator};
 
 /// What a call may take beside the time that its bytes need.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Slower than this nobody exchanges records, however busy the machine.
 const BYTES_PER_SECOND: u64 = 5_000_000;
+
+/// How long all workers together may take for something, with so many bytes in all: a minute, and as long as the bytes take
+/// at 5 MB/s. Whatever takes longer has failed.
+#[must_use]
+pub fn deadline(bytes: u64) -> Duration {
+    PATIENCE + Duration::from_secs(bytes / BYTES_PER_SECOND)
+}
 
 /// A worker's seats.
 #[derive(Debug)]
@@ -27,19 +35,19 @@ pub struct Team {
 }
 
 impl Team {
-    /// Joins so many workers in channels of this name, which nobody else may be in, and waits for all. Calls end by
-    /// themselves after a minute and as long as `bytes`, those of all workers together, take at 5 MB/s.
+    /// Joins so many workers in channels of this name, which nobody else may be in, and waits for all, a minute at
+    /// most. Later calls end by themselves at the [`deadline`] of `bytes`, those of all workers together.
     ///
     /// # Errors
     /// `Zip`; `Workers`, if there are more.
     pub async fn join<M: Medium>(zip: &Zip<M>, name: &str, size: u32, bytes: u64) -> Result<Self, SortError> {
-        let deadline = PATIENCE + Duration::from_secs(bytes / BYTES_PER_SECOND);
-        let records = zip.shuffle(&format!("{name}-records"), Role::Both).await?.within(deadline);
+        let deadline = deadline(bytes);
+        let records = zip.shuffle(&format!("{name}-records"), Role::Both).await?;
         let name = format!("{name}-steps");
         let steps = zip.reduce(&name, operator::sum::<i64>(), Completeness::Strict).await?;
-        let steps = steps.within(deadline);
-        steps.gathered(size as usize).await?;
-        let members = records.gathered(size as usize).await?;
+        steps.within(PATIENCE).gathered(size as usize).await?;
+        let members = records.within(PATIENCE).gathered(size as usize).await?;
+        let (records, steps) = (records.within(deadline), steps.within(deadline));
         let found = u32::try_from(members.len()).unwrap_or(u32::MAX);
         let rank = (0..).zip(&members).find(|(_, member)| **member == records.member());
         match rank {
@@ -78,13 +86,25 @@ impl Team {
     /// Waits until all have come here.
     ///
     /// # Errors
-    /// `Zip`, also if one of them is gone.
+    /// `Workers`, if one of them is gone or does not answer; `Zip`.
     pub async fn together(&self) -> Result<(), SortError> {
-        self.steps.barrier().await?;
-        Ok(())
+        match self.steps.barrier().await {
+            Ok(_) => Ok(()),
+            Err(ZipError::NoResult { missing, .. }) if !missing.departed.is_empty() => {
+                let gone = u32::try_from(missing.departed.len()).unwrap_or(u32::MAX);
+                let why = format!("without {}, which ended or does not answer", names(&missing));
+                Err(SortError::Workers {
+                    expected: self.size(),
+                    found: self.size().saturating_sub(gone),
+                    why,
+                })
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
-    /// Leaves, once all is done.
+    /// Leaves. Not before all others have come from where they were together last: who leaves does not wait until they
+    /// have heard of it.
     ///
     /// # Errors
     /// `Zip`.

@@ -30,7 +30,7 @@ const TRIES: u32 = 3;
 pub(super) struct RedisServer {
     url: String,
     /// It, and the empty folder that it is in, if it was started here.
-    _started: Option<(Child, TempDir)>,
+    started: Option<(Child, TempDir)>,
 }
 
 impl RedisServer {
@@ -38,7 +38,7 @@ impl RedisServer {
     pub(super) fn at(address: &str) -> Result<Self, Failure> {
         let url = if address.contains("://") { address.to_owned() } else { format!("redis://{address}") };
         ByRedis::new(&url, "")?.ping()?;
-        Ok(Self { url, _started: None })
+        Ok(Self { url, started: None })
     }
 
     /// Starts one.
@@ -95,10 +95,18 @@ impl RedisServer {
                 return Ok(Err(said));
             }
             match answers.ping() {
-                Ok(()) => return Ok(Ok(Self { url, _started: Some((child, folder)) })),
+                Ok(()) => return Ok(Ok(Self { url, started: Some((child, folder)) })),
                 Err(error) if Instant::now() > until => return Err(error.into()),
                 Err(_) => sleep(LOOK).await,
             }
+        }
+    }
+
+    /// Ends it, if it was started here, and waits until it is gone.
+    pub(super) async fn stop(self) {
+        if let Some((mut child, _folder)) = self.started {
+            // Fails only for one that has ended.
+            let _ = child.kill().await;
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cirrus_core::directory::Limits;
 use cirrus_runtime::object::{self, ObjectStore};
@@ -10,6 +10,7 @@ use cirrus_runtime::sort::boundary::Boundaries;
 use cirrus_runtime::sort::exchange::Way;
 use cirrus_runtime::sort::input::Input;
 use cirrus_runtime::sort::output::Target;
+use cirrus_runtime::sort::team::deadline;
 use cirrus_runtime::sort::worker::{Phase, Plan, Report, Seconds};
 use cirrus_runtime::zip::ONLY_JOB;
 use cirrus_runtime::zip::controller::{Controller, ControllerSpec, Epochs, Job};
@@ -17,6 +18,7 @@ use cirrus_transport::tcp::Tcp;
 use clap::{Args, ValueEnum};
 use indicatif::ProgressBar;
 use serde_json::json;
+use tokio::time::timeout;
 
 use super::message::{Task, Word};
 use super::redis_server::RedisServer;
@@ -102,8 +104,16 @@ struct Sorted {
 /// What is needed to exchange, for as long as this is held.
 struct Means {
     way: Way,
-    _server: Option<RedisServer>,
+    server: Option<RedisServer>,
     _folder: Option<JobFolder>,
+}
+
+impl Means {
+    async fn remove(self) {
+        if let Some(server) = self.server {
+            server.stop().await;
+        }
+    }
 }
 
 /// What a sort has started.
@@ -139,7 +149,9 @@ async fn sort(arguments: &Arguments, interrupt: &Interrupt, output: Output) -> R
         workers.kill().await;
     }
     // Now nobody writes any more, neither into the result nor into what was needed for it.
-    drop(started.means);
+    if let Some(means) = started.means {
+        means.remove().await;
+    }
     let finished = match worked {
         Ok((reports, memory)) => finish(&target, reports, memory, began).await,
         Err(failure) => Err(failure),
@@ -238,7 +250,7 @@ fn token() -> Result<String, Failure> {
 /// Makes ready for the exchange.
 async fn means(arguments: &Arguments, token: &str) -> Result<Means, Failure> {
     match arguments.exchange {
-        Exchange::Zip => Ok(Means { way: Way::Zip, _server: None, _folder: None }),
+        Exchange::Zip => Ok(Means { way: Way::Zip, server: None, _folder: None }),
         Exchange::Redis => {
             let server = match &arguments.redis {
                 Some(address) => RedisServer::at(address)?,
@@ -248,20 +260,21 @@ async fn means(arguments: &Arguments, token: &str) -> Result<Means, Failure> {
             let prefix =
                 format!("cirrus-sort:{}:{}", std::process::id(), token.get(..16).unwrap_or_default());
             let way = Way::Redis { url: server.url().to_owned(), prefix };
-            Ok(Means { way, _server: Some(server), _folder: None })
+            Ok(Means { way, server: Some(server), _folder: None })
         }
         Exchange::Store => {
             let beside = arguments.out.parent().filter(|parent| !parent.as_os_str().is_empty());
             let beside = beside.unwrap_or(Path::new("."));
             let folder = JobFolder::create_in(beside).map_err(with(beside.display()))?;
             let way = Way::Store { url: text(folder.path())? };
-            Ok(Means { way, _server: None, _folder: Some(folder) })
+            Ok(Means { way, server: None, _folder: Some(folder) })
         }
     }
 }
 
 /// What the user sees while the workers work.
 struct Watch {
+    bytes: u64,
     bar: ProgressBar,
     talks: bool,
     reached: Option<Phase>,
@@ -270,13 +283,16 @@ struct Watch {
 impl Watch {
     fn new(bytes: u64, output: Output) -> Self {
         let bar = progress::of_phases(output, bytes.saturating_mul(5));
-        Self { talks: !output.quiet && bar.is_hidden(), bar, reached: None }
+        Self { bytes, talks: !output.quiet && bar.is_hidden(), bar, reached: None }
     }
 
     async fn until_done(mut self, workers: &mut Workers, count: u32) -> Result<(Vec<Report>, u64), Failure> {
         let (mut reports, mut done, mut memory) = (Vec::new(), vec![false; count as usize], 0);
         while reports.len() < count as usize {
-            let (number, word) = workers.hear().await?;
+            // All are done at the same time: once one is, the others only have to say so.
+            let patience = if reports.is_empty() { deadline(self.bytes) } else { deadline(0) };
+            let heard = timeout(patience, workers.hear()).await;
+            let (number, word) = heard.map_err(|_| silent(&done, patience))??;
             match word {
                 Some(Word::Progress(phase, bytes)) => self.progress(phase, bytes),
                 Some(Word::Done { report, peak_memory_bytes }) => {
@@ -310,6 +326,16 @@ impl Watch {
         }
         self.bar.inc(bytes);
     }
+}
+
+/// Workers that live and do nothing: stopped, or cut off from where they read or write.
+fn silent(done: &[bool], patience: Duration) -> Failure {
+    let silent =
+        done.iter().zip(0..).filter(|(done, _)| !**done).map(|(_, number): (_, u32)| number.to_string());
+    let silent: Vec<String> = silent.collect();
+    let text =
+        format!("nothing was heard for {patience:?} of workers {}; start the sort again", silent.join(", "));
+    Failure::Failed(text)
 }
 
 fn name_of(phase: Phase) -> &'static str {

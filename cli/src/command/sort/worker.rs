@@ -4,10 +4,9 @@ use std::io::BufRead;
 
 use cirrus_runtime::fleet::launcher::{PARENT_VARIABLE, die_with_parent};
 use cirrus_runtime::object;
-use cirrus_runtime::sort::SortError;
 use cirrus_runtime::sort::team::Team;
 use cirrus_runtime::sort::worker::{Report, work};
-use cirrus_runtime::zip::{Settings, Zip};
+use cirrus_runtime::zip::Zip;
 
 use super::message::{Task, Word};
 use crate::command::{print_text, process};
@@ -25,27 +24,29 @@ pub(super) fn run() -> Result<(), Failure> {
     let mut line = String::new();
     std::io::stdin().lock().read_line(&mut line).map_err(with("standard input"))?;
     let task: Task = serde_json::from_str(&line).map_err(|_| by_hand())?;
-    match process::runtime()?.block_on(take_part(&task)) {
-        Ok(report) => say(&Word::Done { report, peak_memory_bytes: own_process::peak_memory_bytes() }),
-        Err(failure) => say(&Word::Failed(match failure {
-            Failure::Failed(text) | Failure::Usage(text) => text,
-            Failure::Interrupted | Failure::OutputClosed => "interrupted".to_owned(),
-        })),
-    }
+    let runtime = process::runtime()?;
+    let mut team = None;
+    say(&match runtime.block_on(take_part(&task, &mut team)) {
+        Ok(report) => Word::Done { report, peak_memory_bytes: own_process::peak_memory_bytes() },
+        Err(Failure::Failed(text) | Failure::Usage(text)) => Word::Failed(text),
+        Err(Failure::Interrupted | Failure::OutputClosed) => Word::Failed("interrupted".to_owned()),
+    })?;
+    // It stays among the others, who would be told that it is gone, until all are ended by whoever has started them: what
+    // the first who fails says is why.
+    let _ = std::io::stdin().lock().read_line(&mut line);
+    Ok(())
 }
 
-async fn take_part(task: &Task) -> Result<Report, Failure> {
+async fn take_part(task: &Task, team: &mut Option<Team>) -> Result<Report, Failure> {
     let (from, to) = (object::open(&task.from)?, object::open(&task.to)?);
     let exchange = task.plan.way.open()?;
-    let zip = Zip::connect(&task.controller, &task.token).await?.with(Settings::default());
-    let team = Team::join(&zip, NAME, task.workers, task.plan.input.bytes()).await?;
+    let zip = Zip::connect(&task.controller, &task.token).await?;
+    let team = team.insert(Team::join(&zip, NAME, task.workers, task.plan.input.bytes()).await?);
     let progress = |phase, bytes| {
         // Whoever does not listen any more is gone, and this process with it.
         let _ = say(&Word::Progress(phase, bytes));
     };
-    let report = work(&task.plan, from.as_ref(), &to, &team, exchange.as_ref(), &progress).await?;
-    team.leave().await.map_err(|error: SortError| error)?;
-    Ok(report)
+    Ok(work(&task.plan, from.as_ref(), &to, team, exchange.as_ref(), &progress).await?)
 }
 
 /// Says one thing, on a line of its own.

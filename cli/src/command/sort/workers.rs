@@ -47,7 +47,8 @@ impl Workers {
                 .stdout(Stdio::piped())
                 .kill_on_drop(true);
             let mut child = command.spawn().map_err(with("cannot start a worker"))?;
-            if let Some(mut orders) = child.stdin.take() {
+            // It stays open: a worker that finds it closed ends.
+            if let Some(orders) = &mut child.stdin {
                 // One that does not listen is heard of by its end.
                 let _ = orders.write_all(line.as_bytes()).await;
             }

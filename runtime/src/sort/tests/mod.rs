@@ -65,20 +65,24 @@ async fn sort(from: &Store, to: &Store, workers: u32, way: Way) -> Result<Vec<u6
     let target = Target::claim(Arc::clone(to)).await?;
     let plan = Arc::new(Plan { input, boundaries, way });
     let zip = Zip::local().await.unwrap();
-    let mut working = Vec::new();
+    let (says, mut said) = tokio::sync::mpsc::channel(workers as usize);
+    let mut working = tokio::task::JoinSet::new();
     for _ in 0..workers {
         let (plan, zip, from, to) = (Arc::clone(&plan), zip.clone(), Arc::clone(from), Arc::clone(to));
-        working.push(tokio::spawn(async move {
-            let team = Team::join(&zip, "sort", workers, plan.input.bytes()).await?;
-            let exchange = plan.way.open()?;
-            let report = work(&plan, from.as_ref(), &to, &team, exchange.as_ref(), &|_, _| {}).await?;
-            team.leave().await?;
-            Ok::<_, SortError>(report)
-        }));
+        let says = says.clone();
+        working.spawn(async move {
+            let team = Team::join(&zip, "sort", workers, plan.input.bytes()).await.unwrap();
+            let exchange = plan.way.open().unwrap();
+            let worked = work(&plan, from.as_ref(), &to, &team, exchange.as_ref(), &|_, _| {}).await;
+            says.send(worked).await.unwrap();
+            // It stays until all are ended: what the first who fails says is why.
+            std::future::pending::<()>().await;
+            drop(team);
+        });
     }
     let mut reports = Vec::new();
-    for worker in working {
-        reports.push(worker.await.unwrap()?);
+    while reports.len() < workers as usize {
+        reports.push(said.recv().await.unwrap()?);
     }
     reports.sort_by_key(|report| report.rank);
     let counts = reports.iter().map(super::worker::Report::records).collect();
