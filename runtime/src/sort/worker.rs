@@ -101,7 +101,8 @@ impl Report {
     }
 }
 
-/// Works, and answers when all are done. It must stay in its team until all have their answers. `progress` is told how many bytes more a phase has done. What was written before an error stays, and is for
+/// Works. Whoever is done, or has failed, should stay in its team until all are, and wait for the others there
+/// ([`Team::together`]): so one that hangs is missed, whatever it is at. `progress` is told how many bytes more a phase has done. What was written before an error stays, and is for
 /// whoever has started the sort to remove.
 ///
 /// # Errors
@@ -146,8 +147,6 @@ pub async fn work(
 
     let parts = upload(&order, rank, to, progress).await?;
     seconds.upload = lap();
-    // Nobody is done before all are: so one that hangs is missed, whatever it is at.
-    team.together().await?;
     Ok(Report { rank, seconds, parts })
 }
 

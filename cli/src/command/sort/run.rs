@@ -289,8 +289,7 @@ impl Watch {
     async fn until_done(mut self, workers: &mut Workers, count: u32) -> Result<(Vec<Report>, u64), Failure> {
         let (mut reports, mut done, mut memory) = (Vec::new(), vec![false; count as usize], 0);
         while reports.len() < count as usize {
-            // All are done at the same time: once one is, the others only have to say so.
-            let patience = if reports.is_empty() { deadline(self.bytes) } else { deadline(0) };
+            let patience = deadline(self.bytes);
             let heard = timeout(patience, workers.hear()).await;
             let (number, word) = heard.map_err(|_| silent(&done, patience))??;
             match word {

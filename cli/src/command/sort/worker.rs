@@ -26,11 +26,21 @@ pub(super) fn run() -> Result<(), Failure> {
     let task: Task = serde_json::from_str(&line).map_err(|_| by_hand())?;
     let runtime = process::runtime()?;
     let mut team = None;
-    say(&match runtime.block_on(take_part(&task, &mut team)) {
-        Ok(report) => Word::Done { report, peak_memory_bytes: own_process::peak_memory_bytes() },
-        Err(Failure::Failed(text) | Failure::Usage(text)) => Word::Failed(text),
-        Err(Failure::Interrupted | Failure::OutputClosed) => Word::Failed("interrupted".to_owned()),
-    })?;
+    let mut outcome = runtime.block_on(take_part(&task, &mut team));
+    if let Ok(report) = &outcome {
+        let report = report.clone();
+        say(&Word::Done { report, peak_memory_bytes: own_process::peak_memory_bytes() })?;
+        // One that hangs is missed here.
+        if let Some(Err(error)) = team.as_ref().map(|team| runtime.block_on(team.together())) {
+            outcome = Err(error.into());
+        }
+    }
+    if let Err(failure) = outcome {
+        say(&Word::Failed(match failure {
+            Failure::Failed(text) | Failure::Usage(text) => text,
+            Failure::Interrupted | Failure::OutputClosed => "interrupted".to_owned(),
+        }))?;
+    }
     // It stays among the others, who would be told that it is gone, until all are ended by whoever has started them: what
     // the first who fails says is why.
     let _ = std::io::stdin().lock().read_line(&mut line);
