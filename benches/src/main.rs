@@ -4,6 +4,7 @@
 //! and nothing here is ever asserted.
 
 mod first_light;
+mod sort;
 mod zip;
 
 use clap::{Parser, Subcommand};
@@ -26,7 +27,9 @@ enum Bench {
     FirstLight(first_light::Options),
     /// Reduces, broadcasts and shuffles among processes, over TCP.
     Zip(zip::Options),
-    /// One of those processes.
+    /// A sort of records, by each way to exchange them, beside what a socket carries.
+    Sort(sort::Options),
+    /// One of the processes of `zip`.
     #[command(hide = true)]
     ZipMember,
 }
@@ -35,6 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     match Arguments::parse().bench {
         Bench::FirstLight(options) => first_light::run(&options),
         Bench::Zip(options) => zip::run(&options),
+        Bench::Sort(options) => sort::run(&options),
         Bench::ZipMember => zip::member::run(),
     }
 }

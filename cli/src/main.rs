@@ -33,7 +33,8 @@ use command::Command;
         cirrus train clicks.cirrus --workers 4        a model, clicks.model\n  \
         cirrus evaluate clicks.model clicks.cirrus    how good it is on rows it has not seen\n  \
         cirrus predict clicks.model new.libsvm        a probability for each row\n  \
-        cirrus zip demo                               channels between processes, one of which is killed\n\n\
+        cirrus zip demo                               channels between processes, one of which is killed\n  \
+        cirrus sort run records --out sorted          records sorted by several processes\n\n\
         `cirrus COMMAND --help` explains each with more examples."
 )]
 struct Arguments {

@@ -24,6 +24,13 @@ pub(crate) fn age() -> Option<Duration> {
 /// The unit of times in /proc on every Linux that Rust runs on.
 const TICKS_PER_SECOND: f64 = 100.0;
 
+/// How much memory the system can give to whoever asks, if it says so.
+pub(crate) fn available_memory_bytes() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()?.checked_mul(1024)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,6 +38,7 @@ mod tests {
     #[test]
     fn the_kernel_says() {
         assert!(peak_memory_bytes() > 1 << 20);
+        assert!(available_memory_bytes() > Some(1 << 20));
         assert!(age().is_some_and(|age| age < Duration::from_secs(3600)));
     }
 }

@@ -14,6 +14,11 @@ pub(crate) fn of_blocks(output: Output, total: u64) -> ProgressBar {
     bar(output, total, "{prefix} {bar:32} {percent:>3}% {msg}")
 }
 
+/// A bar over work that has several phases; its prefix says which one it is in.
+pub(crate) fn of_phases(output: Output, total: u64) -> ProgressBar {
+    bar(output, total, "{prefix:10} {bar:32} {percent:>3}% {elapsed}")
+}
+
 fn bar(output: Output, total: u64, template: &str) -> ProgressBar {
     let target = if output.draws() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(Some(total), target);

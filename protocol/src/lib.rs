@@ -18,6 +18,7 @@
 //! | [`zip`] | messages in channels: to and from their controller, and between members |
 //! | [`gradient`] | updates: what a worker learned, on its way into the model |
 //! | [`names`] | sets of the names of updates |
+//! | [`records`] | records to be sorted, and the manifest of a folder of such |
 //! | [`snapshot`] | a store's model and what it covers, in one object |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -51,6 +52,7 @@ pub mod model;
 pub mod names;
 pub mod packed;
 pub mod partition;
+pub mod records;
 pub mod snapshot;
 pub mod store;
 pub mod zip;

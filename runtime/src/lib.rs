@@ -14,6 +14,7 @@
 //! | [`table`], [`learner`] | what a model gives to the store and to a worker |
 //! | [`fleet`] | processes that are started, watched and killed |
 //! | [`zip`] | channels between processes: their controller, and the library of their members |
+//! | [`sort`] | sorting records over channels |
 #![forbid(unsafe_code)]
 
 pub mod blocks;
@@ -25,6 +26,7 @@ pub mod job;
 pub mod learner;
 pub mod object;
 pub mod pool;
+pub mod sort;
 pub mod store;
 pub mod table;
 pub mod zip;

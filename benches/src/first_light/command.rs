@@ -12,11 +12,11 @@ use super::{Files, Options, figure};
 type Error = Box<dyn std::error::Error>;
 
 /// The release binary.
-pub(super) struct Cirrus(PathBuf);
+pub(crate) struct Cirrus(PathBuf);
 
 impl Cirrus {
     /// Builds it, and tells where it is.
-    pub(super) fn build() -> Result<Self, Error> {
+    pub(crate) fn build() -> Result<Self, Error> {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let built = Command::new(cargo)
@@ -42,7 +42,7 @@ impl Cirrus {
     }
 
     /// Runs a command; what it said, and its wall time in seconds.
-    pub(super) fn run(&self, arguments: &[&OsStr]) -> Result<(Value, f64), Error> {
+    pub(crate) fn run(&self, arguments: &[&OsStr]) -> Result<(Value, f64), Error> {
         let began = Instant::now();
         let output = Command::new(&self.0).args(arguments).arg("--json").output()?;
         let seconds = began.elapsed().as_secs_f64();
@@ -156,7 +156,7 @@ fn workers_took(report: &Value) -> Result<(), Error> {
 }
 
 /// A number in a document, by its path.
-pub(super) fn number(document: &Value, path: &[&str]) -> Result<f64, Error> {
+pub(crate) fn number(document: &Value, path: &[&str]) -> Result<f64, Error> {
     let found = path.iter().try_fold(document, |at, name| at.get(name));
     found.and_then(Value::as_f64).ok_or_else(|| format!("no number {path:?} in {document}").into())
 }

@@ -8,7 +8,7 @@
 //! | [`command`] | whole commands: load, inspect, train with a store, evaluate |
 //! | [`peers`] | the same data and split with scikit-learn and Vowpal Wabbit |
 
-mod command;
+pub(crate) mod command;
 mod kernel;
 mod peers;
 mod store;

@@ -7,6 +7,7 @@ mod inspect;
 mod load;
 mod predict;
 mod process;
+mod sort;
 mod train;
 mod zip;
 
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     Controller(controller::Arguments),
     #[command(subcommand)]
     Zip(zip::Command),
+    #[command(subcommand)]
+    Sort(sort::Command),
     /// A worker of a job. Started by `cirrus train`.
     #[command(hide = true)]
     Worker,
@@ -57,6 +60,7 @@ pub(crate) fn run(command: Command, output: Output, started: Instant) -> Result<
         Command::Demo(arguments) => demo::run(&arguments, output),
         Command::Controller(arguments) => controller::run(&arguments, output),
         Command::Zip(command) => zip::run(command, output),
+        Command::Sort(command) => sort::run(command, output),
         Command::Worker => process::worker(started),
         Command::Store => process::store(),
     }

@@ -86,6 +86,15 @@ impl Running {
         })
     }
 
+    /// Waits for so many workers to be there.
+    pub(crate) fn workers(&self, count: usize) -> Vec<Process> {
+        until("workers", || {
+            let mut workers = self.children();
+            workers.retain(|child| child.role == "worker");
+            (workers.len() == count).then_some(workers)
+        })
+    }
+
     /// Waits for the store to be there.
     pub(crate) fn store(&self) -> Process {
         until("a store", || self.children().into_iter().find(|child| child.role == "store"))
@@ -104,7 +113,7 @@ impl Drop for Running {
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
     id: u32,
-    /// `worker`, `store`, `member` of a channel, or `job` for the process that has started them.
+    /// `worker`, `store`, `member` of a channel, `redis-server`, or `job` for the process that has started them.
     role: String,
 }
 
@@ -115,9 +124,12 @@ impl Process {
             return None;
         }
         let arguments = fs::read_to_string(format!("/proc/{id}/cmdline")).ok()?;
+        if arguments.starts_with("redis-server") {
+            return Some(Self { id, role: "redis-server".to_owned() });
+        }
         // Between its fork and its exec a child still has the arguments of its parent.
         let role = arguments.trim_end_matches('\0').rsplit('\0').next()?.to_owned();
-        ["worker", "store", "member"].contains(&role.as_str()).then_some(Self { id, role })
+        ["worker", "store", "member", "redis-server"].contains(&role.as_str()).then_some(Self { id, role })
     }
 
     /// Whether it is there and no zombie.
@@ -128,6 +140,11 @@ impl Process {
     /// SIGKILL.
     pub(crate) fn kill(&self) {
         send(self.id, Signal::KILL);
+    }
+
+    /// SIGSTOP: it lives, and does nothing any more.
+    pub(crate) fn stop(&self) {
+        send(self.id, Signal::STOP);
     }
 
     /// How often it has waited for something so far: what a process does in a job is a chain of short waits, so this

@@ -11,5 +11,6 @@ mod job;
 mod kill;
 mod load;
 mod run;
+mod sort;
 mod train;
 mod zip;
