@@ -17,7 +17,6 @@ import signal
 import socket
 import sys
 import time
-import traceback
 
 import_error = None
 try:
@@ -313,19 +312,24 @@ def main(kind, *arguments):
     die_with_parent(signal.SIGKILL)
     # Ctrl-C is the benchmark's to hear: it ends us.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if kind == "redis":
-        rank, processes, redis_port, control_port = map(int, arguments)
-        serve(Redis(rank, processes, redis_port), control_port)
-    elif kind == "mpi":
-        team = Mpi()
-        try:
-            serve(team, int(arguments[0]))
-        except BaseException:
+    team = None
+    try:
+        if kind == "redis":
+            rank, processes, redis_port, control_port = map(int, arguments)
+            team = Redis(rank, processes, redis_port)
+        elif kind == "mpi":
+            control_port = int(arguments[0])
+            team = Mpi()
+        else:
+            raise SystemExit(f"{kind}: not a peer; `redis`, `mpi` or `run` was expected")
+        serve(team, control_port)
+    except Exception as error:
+        whose = kind if team is None else f"{kind}, rank {team.rank}"
+        print(f"peers.py: {whose}: {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        if isinstance(team, Mpi):
             # An ordinary end would wait for the others, who wait for us.
-            traceback.print_exc()
             team.world.Abort(1)
-    else:
-        raise SystemExit(f"{kind}: not a peer; `redis`, `mpi` or `run` was expected")
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

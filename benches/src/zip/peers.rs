@@ -33,6 +33,8 @@ const READY: Duration = Duration::from_secs(120);
 const ANSWER: Duration = Duration::from_secs(900);
 /// How often a team that gets ready is looked at.
 const LOOK: Duration = Duration::from_millis(5);
+/// Below this, bytes do not count.
+const SMALL: usize = 10_000;
 /// Numbers that each process shuffles, in bytes.
 const NUMBERS: usize = 8_000_000;
 
@@ -56,9 +58,9 @@ impl Work {
         match self {
             Self::Broadcast => "broadcast",
             Self::AllReduce => "all-reduce",
-            Self::Reduce => "reduce, whose result one gets",
-            Self::Shuffle => "shuffle, partitioning included, of 1 M i64 each",
-            Self::Exchange => "shuffle of 1 M i64 each that are partitioned already",
+            Self::Reduce => "reduce (one gets the result)",
+            Self::Shuffle => "shuffle of 1 M i64 each, partitioning included",
+            Self::Exchange => "shuffle of 1 M i64 each, partitioned before",
         }
     }
 
@@ -229,7 +231,10 @@ impl Job {
         }
         let (memory, sockets) = rates.floors(self.work, processes, self.bytes);
         for (name, seconds) in [("memory in common", memory), ("sockets", sockets)] {
-            let value = format!("{} (ours is {:.1}x)", time(seconds), ours / seconds);
+            // Small messages cost wake-ups, not bytes: a ratio to these would say nothing.
+            let ratio =
+                if self.bytes < SMALL { String::new() } else { format!(" (ours is {:.1}x)", ours / seconds) };
+            let value = time(seconds) + &ratio;
             figure(&format!("  floor, through {name}"), value);
         }
         println!();
