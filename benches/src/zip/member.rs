@@ -23,6 +23,7 @@ struct Seats {
     records: ShuffleChannel,
     /// Here members are killed.
     fragile: ReduceChannel,
+    members: u32,
     /// This one broadcasts.
     sends: bool,
 }
@@ -48,7 +49,8 @@ pub(crate) fn run() -> Result<(), Error> {
 }
 
 async fn join() -> Result<Seats, Error> {
-    let members = std::env::var(MEMBERS)?.parse()?;
+    let count: u32 = std::env::var(MEMBERS)?.parse()?;
+    let members = count as usize;
     let zip = Zip::connect(&std::env::var(CONTROLLER)?, &std::env::var(TOKEN)?).await?;
     let news = zip.broadcast("news").await?;
     let sums = zip.reduce("sums", operator::sum::<i64>(), Completeness::Strict).await?;
@@ -58,7 +60,7 @@ async fn join() -> Result<Seats, Error> {
     fragile.gathered(members).await?;
     records.gathered(members).await?;
     let sends = news.gathered(members).await?.last() == Some(&news.member());
-    Ok(Seats { news, sums, records, fragile, sends })
+    Ok(Seats { news, sums, records, fragile, members: count, sends })
 }
 
 impl Seats {
@@ -81,6 +83,8 @@ impl Seats {
 
     async fn measure(&self, what: &str, bytes: usize, times: u32) -> Result<f64, Error> {
         let data = Bytes::from(vec![1; bytes.next_multiple_of(8)]);
+        // Parts are handed over without being copied: a copy of this is none of theirs.
+        let parts = if what == "exchange" { partition(&data, self.members) } else { Vec::new() };
         self.sums.barrier().await?;
         let started = Instant::now();
         for _ in 0..times {
@@ -93,6 +97,10 @@ impl Seats {
                     let data = data.clone();
                     let numbers = move |receivers: u32| partition(&data, receivers);
                     self.records.shuffle(numbers).await?;
+                }
+                "exchange" => {
+                    let parts = parts.clone();
+                    self.records.shuffle(|_| parts).await?;
                 }
                 other => return Err(format!("{other}: not an order").into()),
             }

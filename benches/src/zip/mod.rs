@@ -3,12 +3,18 @@
 //! | file | what |
 //! |---|---|
 //! | [`member`] | a process of the channels, which does what it is told and says how long it took |
+//! | [`peers`] | the same in Redis and Open MPI, in the same run |
+//! | [`floor`] | what the machine cannot beat |
+//! | [`processes`] | other programs' processes, which end when we do |
 //!
 //! All processes do the same a number of times, one after the other, from a barrier on. A figure is the time of the slowest
 //! divided by that number, and the best of several such runs. A broadcast ends when its last receiver has all pieces; a
 //! reduce is one whose result everybody gets.
 
+mod floor;
 pub(crate) mod member;
+mod peers;
+mod processes;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -41,6 +47,11 @@ pub(crate) struct Options {
     /// Repetitions of each measurement; the best counts.
     #[arg(long, default_value_t = 3)]
     repeat: u32,
+    /// Measure Redis and Open MPI, with and without single copies by the kernel, turn by turn with ours, and print what
+    /// this machine cannot beat. Installs what is missing with apt-get, if root, and with pip into target/peers. Needs
+    /// memory for some 10 large values a process.
+    #[arg(long)]
+    peers: bool,
 }
 
 /// A process of the channels.
@@ -75,44 +86,36 @@ impl Member {
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), Error> {
+    if options.peers {
+        return peers::run(options);
+    }
     println!(
         "machine: {} cores; {} processes over TCP",
         std::thread::available_parallelism()?,
         options.members
     );
     let io = IoThread::start()?;
-    let job = Job::new(ONLY_JOB, TOKEN, Limits { channels_max: 8, members_max: 1000 });
-    let spec = ControllerSpec::new("127.0.0.1:0", job, Epochs::Lent(Arc::default()));
-    let medium = Tcp::default();
-    let controller = io.block_on(Controller::start(&medium, spec))?;
-    let address = controller.address().to_owned();
-    io.handle().spawn(controller.run());
+    let address = host(&io)?;
     joins(&io, &address)?;
     let mut members = start(&address, options.members)?;
     let large = options.large;
     let mut measure = |what: &str, bytes: usize, times: u32| -> Result<f64, Error> {
         let mut best = f64::INFINITY;
         for _ in 0..options.repeat {
-            for member in &mut members {
-                writeln!(member.orders, "{what} {bytes} {times}")?;
-            }
-            let mut slowest = 0_f64;
-            for member in &mut members {
-                slowest = slowest.max(member.hear()?.parse()?);
-            }
-            best = best.min(slowest / f64::from(times));
+            best = best.min(slowest(&mut members, what, bytes, times)?);
         }
         Ok(best)
     };
     for (what, unit) in [("broadcast", 1.0), ("reduce", options.members as f64)] {
         let seconds = measure(what, 100, 500)?;
-        figure(&format!("{what} of 100 B"), format!("{:.1} us", seconds * 1e6));
+        let name = if what == "reduce" { "all-reduce" } else { what };
+        figure(&format!("{name} of 100 B"), format!("{:.1} us", seconds * 1e6));
         let seconds = measure(what, large, 3)?;
         // Each byte must leave or enter every process but one, at the least.
         let moved = large as f64 * unit.max(options.members as f64 - 1.0);
         let rate = moved / seconds / 1e9;
         figure(
-            &format!("{what} of {} MB", large / 1_000_000),
+            &format!("{name} of {} MB", large / 1_000_000),
             format!("{seconds:.3} s, {rate:.1} GB/s in all"),
         );
     }
@@ -132,6 +135,28 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
         figure(&what, format!("median {:.1} ms, worst {:.1} ms", median * 1e3, worst * 1e3));
     }
     Ok(())
+}
+
+/// A controller that runs in the background; where it listens.
+fn host(io: &IoThread) -> Result<String, Error> {
+    let job = Job::new(ONLY_JOB, TOKEN, Limits { channels_max: 8, members_max: 1000 });
+    let spec = ControllerSpec::new("127.0.0.1:0", job, Epochs::Lent(Arc::default()));
+    let controller = io.block_on(Controller::start(&Tcp::default(), spec))?;
+    let address = controller.address().to_owned();
+    io.handle().spawn(controller.run());
+    Ok(address)
+}
+
+/// Tells all what to do; the seconds that the slowest took for each of so many times.
+fn slowest(members: &mut [Member], what: &str, bytes: usize, times: u32) -> Result<f64, Error> {
+    for member in &mut *members {
+        writeln!(member.orders, "{what} {bytes} {times}")?;
+    }
+    let mut slowest = 0_f64;
+    for member in members {
+        slowest = slowest.max(member.hear()?.parse()?);
+    }
+    Ok(slowest / f64::from(times))
 }
 
 fn start(address: &str, count: usize) -> Result<Vec<Member>, Error> {
