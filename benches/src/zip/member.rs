@@ -5,7 +5,10 @@ use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use cirrus_core::channel::Role;
-use cirrus_runtime::zip::{BroadcastChannel, Completeness, ReduceChannel, ShuffleChannel, Zip, operator};
+use cirrus_runtime::zip::{
+    BroadcastChannel, Completeness, HandledChannel, HandlerChannel, ReduceChannel, ShuffleChannel, Zip,
+    ZipError, operator,
+};
 use tokio::runtime::Builder;
 
 type Error = Box<dyn std::error::Error>;
@@ -21,11 +24,19 @@ struct Seats {
     news: BroadcastChannel,
     sums: ReduceChannel,
     records: ShuffleChannel,
+    /// Sums for one.
+    totals: Totals,
     /// Here members are killed.
     fragile: ReduceChannel,
     members: u32,
     /// This one broadcasts.
     sends: bool,
+}
+
+/// A seat in the channel whose results are for one.
+enum Totals {
+    Give(HandledChannel),
+    Handle(HandlerChannel),
 }
 
 /// Does what it is told until there is nothing more.
@@ -55,12 +66,25 @@ async fn join() -> Result<Seats, Error> {
     let news = zip.broadcast("news").await?;
     let sums = zip.reduce("sums", operator::sum::<i64>(), Completeness::Strict).await?;
     let records = zip.shuffle("records", Role::Both).await?;
+    // The first who comes.
+    let sum = operator::sum::<i64>;
+    let totals = match zip.handle("totals", sum(), Completeness::Strict).await {
+        Ok(seat) => Totals::Handle(seat),
+        Err(ZipError::NotAdmitted { .. }) => {
+            Totals::Give(zip.give("totals", sum(), Completeness::Strict).await?)
+        }
+        Err(error) => return Err(error.into()),
+    };
     let fragile = zip.reduce("fragile", operator::sum::<i64>(), Completeness::Survivors).await?;
     sums.gathered(members).await?;
     fragile.gathered(members).await?;
+    match &totals {
+        Totals::Give(seat) => _ = seat.gathered(members).await?,
+        Totals::Handle(seat) => _ = seat.gathered(members).await?,
+    }
     records.gathered(members).await?;
     let sends = news.gathered(members).await?.last() == Some(&news.member());
-    Ok(Seats { news, sums, records, fragile, members: count, sends })
+    Ok(Seats { news, sums, records, totals, fragile, members: count, sends })
 }
 
 impl Seats {
@@ -81,6 +105,15 @@ impl Seats {
         }
     }
 
+    /// A reduce for one.
+    async fn reduce(&self, data: Bytes) -> Result<(), Error> {
+        match &self.totals {
+            Totals::Give(seat) => _ = seat.reduce(data).await?,
+            Totals::Handle(seat) => _ = tokio::try_join!(seat.reduce(data), seat.result())?,
+        }
+        Ok(())
+    }
+
     async fn measure(&self, what: &str, bytes: usize, times: u32) -> Result<f64, Error> {
         let data = Bytes::from(vec![1; bytes.next_multiple_of(8)]);
         // Parts are handed over without being copied: a copy of this is none of theirs.
@@ -91,7 +124,8 @@ impl Seats {
             match what {
                 "broadcast" if self.sends => _ = self.news.send(data.clone()).await?,
                 "broadcast" => _ = self.news.receive().await?,
-                "reduce" => _ = self.sums.all_reduce(data.clone()).await?,
+                "all-reduce" => _ = self.sums.all_reduce(data.clone()).await?,
+                "reduce" => self.reduce(data.clone()).await?,
                 "barrier" => _ = self.sums.barrier().await?,
                 "shuffle" => {
                     let data = data.clone();

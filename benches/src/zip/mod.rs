@@ -106,13 +106,12 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
         }
         Ok(best)
     };
-    for (what, unit) in [("broadcast", 1.0), ("reduce", options.members as f64)] {
-        let seconds = measure(what, 100, 500)?;
-        let name = if what == "reduce" { "all-reduce" } else { what };
+    for (name, times) in [("broadcast", 1.0), ("reduce", 1.0), ("all-reduce", 2.0)] {
+        let seconds = measure(name, 100, 500)?;
         figure(&format!("{name} of 100 B"), format!("{:.1} us", seconds * 1e6));
-        let seconds = measure(what, large, 3)?;
-        // Each byte must leave or enter every process but one, at the least.
-        let moved = large as f64 * unit.max(options.members as f64 - 1.0);
+        let seconds = measure(name, large, 3)?;
+        // Each byte must leave or enter every process but one, at the least; or both.
+        let moved = large as f64 * times * (options.members as f64 - 1.0);
         let rate = moved / seconds / 1e9;
         figure(
             &format!("{name} of {} MB", large / 1_000_000),

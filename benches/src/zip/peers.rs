@@ -6,8 +6,8 @@
 //! take their turns one after the other, and who waits for its turn sleeps in the kernel.
 //!
 //! What is compared: a round of ours is over when all have it and its sender knows. The peers are measured so, too, and
-//! where they let rounds run ahead of the slowest process also without that; the table says which. Ours have no reduce
-//! whose result only one gets.
+//! where they let rounds run ahead of the slowest process also without that; the table says which. Of a reduce
+//! whose result one gets, all know with ours that it has it.
 
 use std::io::{BufRead, BufReader, ErrorKind, Write};
 use std::net::{TcpListener, TcpStream};
@@ -76,8 +76,8 @@ impl Work {
     fn ours(self) -> (&'static str, &'static str) {
         match self {
             Self::Broadcast => ("broadcast", "send and receive; the sender knows that all have it"),
-            Self::AllReduce => ("reduce", "all_reduce"),
-            Self::Reduce => ("reduce", "all_reduce: all get the result"),
+            Self::AllReduce => ("all-reduce", "all_reduce"),
+            Self::Reduce => ("reduce", "give and handle; all know that one has it"),
             Self::Shuffle => ("shuffle", "shuffle"),
             Self::Exchange => ("exchange", "shuffle"),
         }

@@ -33,16 +33,16 @@ const DEEP_SUSPECT: Small = Small {
 /// The worlds of this family.
 pub(super) fn worlds() -> Vec<World> {
     vec![
-        world!("deep-two", "two of five die in the midst of a broadcast", (14_210_148, 91), DEEP_TWO, true),
-        world!("deep-sum-two", "a reduce, two of five die", (6_398_197, 61), DEEP_SUM_TWO, true),
-        world!("deep-roots", "a root dies, and the next one, two send", (6_488_440, 81), DEEP_ROOTS, true),
-        world!("deep-restart", "the controller is restarted, two die", (1_637_595, 59), DEEP_RESTART, true),
+        world!("deep-two", "two of five die in the midst of a broadcast", (14_070_515, 91), DEEP_TWO, true),
+        world!("deep-sum-two", "a reduce, two of five die", (6_378_355, 61), DEEP_SUM_TWO, true),
+        world!("deep-roots", "a root dies, and the next one, two send", (6_135_193, 81), DEEP_ROOTS, true),
+        world!("deep-restart", "the controller is restarted, two die", (1_626_291, 59), DEEP_RESTART, true),
         world!("deep-sum", "two reduces, two join", (2_473_403, 92), DEEP_SUM, true),
-        world!("deep-leave", "one leaves, one dies, two send", (1_691_779, 63), DEEP_LEAVE, true),
+        world!("deep-leave", "one leaves, one dies, two send", (1_247_219, 63), DEEP_LEAVE, true),
         world!(
             "deep-forgets",
             "the controller forgets a wrong verdict, two send",
-            (1_295_786, 67),
+            (1_282_779, 67),
             FORGETS_TWO,
             true
         ),
