@@ -179,7 +179,7 @@ pub const ALL: &[Seeded] = &[
     seeded(Bug::DroppedUncounted, zip::NAMED.name, "sum-names"),
     seeded(Bug::DepartedUnnamed, zip::NAMED.name, "sum-crash"),
     seeded(Bug::StrictSealed, zip::STRICT.name, "sum-strict"),
-    seeded(Bug::NotedTooEarly, zip::NAMED.name, "sum-leave"),
+    seeded(Bug::NotedTooEarly, zip::NAMED.name, "sum-two"),
     seeded(Bug::NamedAgain, zip::NAMED.name, "sum-strict"),
     seeded(Bug::MissingUntold, zip::TOLD.name, "sum-crash"),
     seeded(Bug::LateToldSealed, zip::TOLD.name, "late"),
