@@ -16,6 +16,8 @@ pub enum Bug {
     SecondHandlerTaken,
     /// A root leaves while some lack rounds that it has numbered.
     RootLeavesEarly,
+    /// A result that comes before there is room for it is not asked for again.
+    HandedForgotten,
     /// Who handles results leaves before its root knows which ones it has had.
     HandlerLeavesEarly,
     /// A child goes on to send up what it has when its root has all that goes on.

@@ -413,8 +413,21 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
     /// A piece of a result, to the one who handles it: it has the round before anybody else.
     pub(super) fn handed(&mut self, env: &Env<'_, A>, chunk: Chunk<P>) {
         if env.handles && chunk.term == self.term() && self.carried().is_some() {
+            let round = chunk.head.id.round;
             self.keep(env, chunk);
+            if round > self.position()
+                && !self.rounds.contains(&round)
+                && !env.config.bugs.has(Bug::HandedForgotten)
+            {
+                // It has come straight from the root, before the news that everybody has those before: it is asked for again.
+                self.sender.collected = None;
+            }
         }
+    }
+
+    /// Whether another round has room here.
+    pub(super) fn has_place(&self, env: &Env<'_, A>) -> bool {
+        self.rounds.len() < env.config.window.saturating_add(env.config.buffer)
     }
 
     fn keep(&mut self, env: &Env<'_, A>, chunk: Chunk<P>) {
@@ -467,6 +480,9 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
             if !self.govern(env, out) {
                 break;
             }
+        }
+        if env.handles {
+            self.free(env); // What it has no place for it asks for when it has.
         }
         self.pursue(env, out);
         self.tell(out);

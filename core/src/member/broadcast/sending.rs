@@ -89,7 +89,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
                 self.sender.line = Line::Dialling;
                 out.push(Effect::DialRoot { term, address: sync.root.clone() });
             }
-            Line::Up if env.handles => self.collect(term, out),
+            Line::Up if env.handles => self.collect(env, term, out),
             Line::Up => self.offer(term, out),
             Line::Dialling | Line::Waiting => {}
         }
@@ -103,8 +103,9 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
     }
 
     /// Tells the root which results the application has had: it comes for those behind, or has taken one.
-    fn collect(&mut self, term: Term, out: &mut impl Effects<Effect<A, P>>) {
-        if self.sender.collected != Some(self.taken) {
+    fn collect(&mut self, env: &Env<'_, A>, term: Term, out: &mut impl Effects<Effect<A, P>>) {
+        let lacks = self.sender.collected.is_none() && !self.has_place(env);
+        if self.sender.collected != Some(self.taken) && !lacks {
             self.sender.collected = Some(self.taken);
             out.push(Effect::Collect(Resume { term, position: self.taken, partial: None }));
         }

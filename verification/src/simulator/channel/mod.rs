@@ -155,6 +155,14 @@ pub const CANNOT_ARISE: &[(RuleName, &str)] = &[
          one channel in thousands sees; a pool sees it",
     ),
     (
+        member::reduce::rules::NOT_GIVEN_UP,
+        "a handler must take longer than a result is kept, or die with one, which few channels see; the worlds see it",
+    ),
+    (
+        member::reduce::rules::TAKEN_KNOWN,
+        "of all members the one that handles results must leave, which few channels see; the worlds see it",
+    ),
+    (
         member::rules::DEPARTED_UNHEARD,
         "a sender must call the root after its death was told to the root and before it \
      hears of it itself, which one channel in a thousand sees; the worlds see it",

@@ -110,6 +110,13 @@ const PULLED: Small = Small {
     witnesses: &[DELIVERED, SUCCEEDED, HANDED, TAKEN_CARRIED],
     ..HANDLED
 };
+/// A result comes straight from the root, and the news that the one before is everybody's by way of the tree.
+const TIGHT: Small = Small {
+    buffer: 0,
+    sends: &[(0, 1), (1, 1), (2, 1), (0, 1), (1, 1), (2, 1)],
+    witnesses: &[DELIVERED, HANDED],
+    ..HANDLED
+};
 /// One leaves, the handler perhaps.
 const LEAVES: Small = Small {
     sends: &[(0, 1), (1, 1), (2, 1), (0, 1), (1, 1)],
@@ -146,6 +153,7 @@ pub(super) fn worlds() -> Vec<World> {
         world!("handled-break", "a reduce for one that is away", (516, 24), BREAK),
         world!("handled-root", "a reduce for the root, a member dies", (1_105, 23), ROOT),
         world!("handled-pulled", "two reduces for one, the root dies", (7_124, 39), PULLED),
+        world!("handled-tight", "two reduces for one that keeps one round", (434, 31), TIGHT),
         world!("handled-leaves", "two reduces for one, somebody leaves", (730, 29), LEAVES),
         world!("handled-next", "a reduce for one or for the next", (334, 20), NEXT),
         world!(

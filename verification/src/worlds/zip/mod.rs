@@ -32,6 +32,8 @@ struct Small {
     /// Who sends, how many pieces.
     sends: &'static [(Address, u32)],
     window: u32,
+    /// Rounds that are kept for an application.
+    buffer: u32,
     /// Attempts at a reduce that may come to nothing.
     attempts: u32,
     /// A reduce fails when one is missing.
@@ -65,6 +67,7 @@ const SMALL: Small = Small {
     fan_out: 2,
     sends: &[],
     window: 1,
+    buffer: 1,
     attempts: 4,
     strict: false,
     named: 4,
@@ -100,7 +103,7 @@ fn system(small: &Small, bugs: Bugs) -> Zip {
             deadline: small.quorum.map(|quorum| Deadline { after: Millis(1000), quorum }),
             handler: Millis(1000),
             window: small.window,
-            buffer: 1,
+            buffer: small.buffer,
             senders_max: 4,
             attach: Millis(1000),
             redial: Millis(100),
