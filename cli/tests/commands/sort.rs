@@ -179,8 +179,10 @@ fn a_worker_that_is_killed_ends_the_sort_and_nothing_is_left() {
 #[test]
 fn a_worker_that_hangs_ends_the_sort_too() {
     let folder = with_records("--bytes 100MB");
-    let running = begun(folder.path(), "zip");
+    let mut running = begun(folder.path(), "zip");
     let workers = running.workers(8);
+    // By now all have found each other; before, it would take them longer.
+    running.until_says("exchange");
     workers[3].stop();
     running.end().fails(1, &["7 workers are there, 8 were expected", "start the sort again"]);
     assert!(workers.iter().all(|worker| !worker.lives()), "{workers:?}");

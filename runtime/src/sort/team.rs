@@ -10,11 +10,15 @@ use cirrus_core::ids::MemberId;
 use cirrus_transport::Medium;
 
 use super::error::SortError;
-use crate::zip::error::names;
+use crate::zip::error::{in_words, names};
 use crate::zip::{Completeness, ReduceChannel, ShuffleChannel, Zip, ZipError, operator};
 
 /// What a call may take beside the time that its bytes need.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// How long all may take to find each other, and how much longer for each.
+const GATHER: (Duration, Duration) = (Duration::from_secs(20), Duration::from_millis(100));
+/// How often it is looked whether all are there.
+const LOOK: Duration = Duration::from_secs(1);
 /// Slower than this nobody exchanges records, however busy the machine.
 const BYTES_PER_SECOND: u64 = 5_000_000;
 
@@ -35,8 +39,8 @@ pub struct Team {
 }
 
 impl Team {
-    /// Joins so many workers in channels of this name, which nobody else may be in, and waits for all, a minute at
-    /// most. Later calls end by themselves at the [`deadline`] of `bytes`, those of all workers together.
+    /// Joins so many workers in channels of this name, which nobody else may be in, and waits some 20 seconds for all. Later
+    /// calls end by themselves at the [`deadline`] of `bytes`, those of all workers together.
     ///
     /// # Errors
     /// `Zip`; `Workers`, if there are more.
@@ -45,8 +49,9 @@ impl Team {
         let records = zip.shuffle(&format!("{name}-records"), Role::Both).await?;
         let name = format!("{name}-steps");
         let steps = zip.reduce(&name, operator::sum::<i64>(), Completeness::Strict).await?;
-        steps.within(PATIENCE).gathered(size as usize).await?;
-        let members = records.within(PATIENCE).gathered(size as usize).await?;
+        let gather = GATHER.0 + GATHER.1 * size;
+        steps.within(gather).gathered(size as usize).await?;
+        let members = records.within(gather).gathered(size as usize).await?;
         let (records, steps) = (records.within(deadline), steps.within(deadline));
         let found = u32::try_from(members.len()).unwrap_or(u32::MAX);
         let rank = (0..).zip(&members).find(|(_, member)| **member == records.member());
@@ -100,6 +105,22 @@ impl Team {
                 })
             }
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Answers when one of them is not in the channels any more, and else never. A shuffle does not ask about a member that is
+    /// silent while its connection stands; the controller, to which every member speaks now and then, is asked here.
+    pub async fn one_is_gone(&self) -> SortError {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            // A controller that does not answer at the moment says nothing about the others.
+            let Ok(present) = self.records.members().await else { continue };
+            let mut gone = self.members.iter().filter(|member| present.binary_search(member).is_err());
+            if let Some(gone) = gone.next() {
+                let why = format!("{} ended or does not answer", in_words(*gone));
+                let found = u32::try_from(present.len()).unwrap_or(u32::MAX);
+                return SortError::Workers { expected: self.size(), found, why };
+            }
         }
     }
 

@@ -181,9 +181,11 @@ async fn observed(
     };
     let mut looks = tokio::time::interval(std::time::Duration::from_millis(100));
     let mut exchanging = exchange.exchange(team, outgoing, &moved);
+    let mut one_is_gone = std::pin::pin!(team.one_is_gone());
     let incoming = loop {
         tokio::select! {
             incoming = &mut exchanging => break incoming?,
+            error = &mut one_is_gone => return Err(error),
             _ = looks.tick() => tell(),
         }
     };

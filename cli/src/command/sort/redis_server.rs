@@ -11,7 +11,6 @@ use std::time::Duration;
 
 use cirrus_runtime::fleet::launcher::{PARENT_VARIABLE, die_with_parent};
 use cirrus_runtime::sort::exchange::redis::ByRedis;
-use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep};
@@ -29,8 +28,8 @@ const TRIES: u32 = 3;
 /// A server, for as long as this is held.
 pub(super) struct RedisServer {
     url: String,
-    /// It, and the empty folder that it is in, if it was started here.
-    started: Option<(Child, TempDir)>,
+    /// It, if it was started here.
+    started: Option<Child>,
 }
 
 impl RedisServer {
@@ -65,10 +64,10 @@ impl RedisServer {
     /// Starts one at a port that is free now; or what it has said before it ended.
     async fn try_start(token: &str) -> Result<Result<Self, String>, Failure> {
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let folder = tempfile::tempdir().map_err(with("cannot make a folder for the Redis server"))?;
         let mut child = Command::new(std::env::current_exe()?)
             .args(["sort", "redis-server"])
-            .current_dir(folder.path())
+            // It writes nothing, so it needs no folder of its own.
+            .current_dir("/")
             .env(PARENT_VARIABLE, std::process::id().to_string())
             .process_group(0)
             .stdin(Stdio::piped())
@@ -95,7 +94,7 @@ impl RedisServer {
                 return Ok(Err(said));
             }
             match answers.ping() {
-                Ok(()) => return Ok(Ok(Self { url, started: Some((child, folder)) })),
+                Ok(()) => return Ok(Ok(Self { url, started: Some(child) })),
                 Err(error) if Instant::now() > until => return Err(error.into()),
                 Err(_) => sleep(LOOK).await,
             }
@@ -104,7 +103,7 @@ impl RedisServer {
 
     /// Ends it, if it was started here, and waits until it is gone.
     pub(super) async fn stop(self) {
-        if let Some((mut child, _folder)) = self.started {
+        if let Some(mut child) = self.started {
             // Fails only for one that has ended.
             let _ = child.kill().await;
         }
