@@ -72,7 +72,9 @@ fn called(_: &Setup, _: &Mesh, process: &Process, head: &Head, pieces: Option<&[
     let (Some(_), Some(pieces)) = (&head.sealed, pieces) else { return Verdict::Idle };
     // It has delivered every round that it was in before, and maybe a result that was kept for it.
     let me = process.machine.id.map(|member| member.stamp);
-    let place = process.delivered.iter().filter(|(head, _)| me <= Some(head.cut)).count() + 1;
+    // Who is counted stays so: those before it came are all at the beginning. There may be tens of thousands.
+    let before = process.delivered.partition_point(|(head, _)| me > Some(head.cut));
+    let place = process.delivered.len() - before + 1;
     let own = pieces.iter().flat_map(Piece::values);
     let own = own.filter(|(address, _)| *address == process.machine.address);
     let mut verdict = Verdict::Idle;
