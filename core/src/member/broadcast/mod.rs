@@ -425,9 +425,10 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         }
     }
 
-    /// Whether another round has room here.
+    /// Whether another round has room here, now or when this step is over and what nobody needs is let go.
     pub(super) fn has_place(&self, env: &Env<'_, A>) -> bool {
-        self.rounds.len() < env.config.window.saturating_add(env.config.buffer)
+        let needed = self.rounds.iter().filter(|(round, _)| **round > self.floor() || **round > self.taken);
+        needed.count() < env.config.window.saturating_add(env.config.buffer) as usize
     }
 
     fn keep(&mut self, env: &Env<'_, A>, chunk: Chunk<P>) {
@@ -480,9 +481,6 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
             if !self.govern(env, out) {
                 break;
             }
-        }
-        if env.handles {
-            self.free(env); // What it has no place for it asks for when it has.
         }
         self.pursue(env, out);
         self.tell(out);
