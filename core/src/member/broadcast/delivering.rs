@@ -17,6 +17,12 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         }
     }
 
+    /// Whether another round has room here, now or when this step is over and what nobody needs is let go.
+    pub(super) fn has_place(&self, env: &Env<'_, A>) -> bool {
+        let needed = self.rounds.iter().filter(|(round, _)| **round > self.floor() || **round > self.taken);
+        needed.count() < env.config.window.saturating_add(env.config.buffer) as usize
+    }
+
     /// Gives the application what it is in, in order, as far as it can take it.
     pub(super) fn deliver(&mut self, env: &Env<'_, A>, out: &mut impl Effects<Effect<A, P>>) {
         let (position, floor) = (self.position(), self.floor());

@@ -425,12 +425,6 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         }
     }
 
-    /// Whether another round has room here, now or when this step is over and what nobody needs is let go.
-    pub(super) fn has_place(&self, env: &Env<'_, A>) -> bool {
-        let needed = self.rounds.iter().filter(|(round, _)| **round > self.floor() || **round > self.taken);
-        needed.count() < env.config.window.saturating_add(env.config.buffer) as usize
-    }
-
     fn keep(&mut self, env: &Env<'_, A>, chunk: Chunk<P>) {
         let (round, id) = (chunk.head.id.round, chunk.head.id);
         if round <= self.position() {
