@@ -4,7 +4,7 @@
 //! |---|---|
 //! | a shuffle: from process to process | [`zip`] |
 //! | by way of an object store, the others' to be read when all are written | [`store`] |
-//! | by way of a Redis server, the same way | [`redis`], with the feature `redis` |
+//! | by way of a Redis server, the same way | `redis`, with the feature `redis` |
 //!
 //! What a worker has for itself does not pass through any of them. All of them are called at the same time, by all
 //! workers, once.
