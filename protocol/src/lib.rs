@@ -48,6 +48,7 @@ pub mod handshake;
 pub mod job;
 pub mod keys;
 pub mod manifest;
+mod manifest_text;
 pub mod model;
 pub mod names;
 pub mod packed;

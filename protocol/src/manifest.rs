@@ -3,11 +3,8 @@
 //! A dataset exists when its manifest does: a reader sees all of it or none. Unknown fields are refused, so that a
 //! field that a reader would ignore needs a new format version; another version is refused with both numbers.
 
-use crate::{error::FormatError, partition::MAX_HASH_BITS};
-use alloc::{
-    string::{String, ToString},
-    vec::Vec,
-};
+use crate::{error::FormatError, manifest_text, partition::MAX_HASH_BITS};
+use alloc::{string::String, vec::Vec};
 use serde::{Deserialize, Serialize};
 
 /// The version of the manifest that this program reads and writes.
@@ -163,9 +160,7 @@ impl Manifest {
     /// [`FormatError::Unwritable`] where [`decode`](Self::decode) would refuse it.
     pub fn encode(&self) -> Result<Vec<u8>, FormatError> {
         self.check().map_err(FormatError::Unwritable)?;
-        let mut json = serde_json::to_vec_pretty(self).map_err(|error| invalid(&error))?;
-        json.push(b'\n');
-        Ok(json)
+        manifest_text::encode("manifest", self)
     }
 
     /// Reads the JSON text.
@@ -174,17 +169,7 @@ impl Manifest {
     /// [`FormatError::Version`] with both versions; [`FormatError::Json`] with line and column, also for an unknown
     /// field; [`FormatError::Corrupt`] if the counts do not add up.
     pub fn decode(json: &[u8]) -> Result<Self, FormatError> {
-        /// What every version has.
-        #[derive(Deserialize)]
-        struct AnyVersion {
-            format_version: u32,
-        }
-        let found =
-            serde_json::from_slice::<AnyVersion>(json).map_err(|error| invalid(&error))?.format_version;
-        if found != FORMAT_VERSION {
-            return Err(FormatError::Version { what: "manifest", found, supported: FORMAT_VERSION });
-        }
-        let manifest: Self = serde_json::from_slice(json).map_err(|error| invalid(&error))?;
+        let manifest: Self = manifest_text::decode("manifest", FORMAT_VERSION, json)?;
         manifest.check().map_err(FormatError::Corrupt)?;
         Ok(manifest)
     }
@@ -219,17 +204,11 @@ impl Part {
         if sums != [Some(self.rows), Some(self.nonzeros), Some(self.positives)] {
             return Err("a manifest's totals are not the sums of its partitions");
         }
-        // A name is appended to the place of the manifest, and must not lead out of it.
-        let inside = |name: &str| name.split('/').all(|part| !matches!(part, "" | "." | ".."));
-        if !self.partitions.iter().all(|partition| inside(&partition.name)) {
+        if !self.partitions.iter().all(|partition| manifest_text::is_inside(&partition.name)) {
             return Err("the name of a partition does not lie below its manifest");
         }
         Ok(())
     }
-}
-
-fn invalid(error: &serde_json::Error) -> FormatError {
-    FormatError::Json { what: "manifest", detail: error.to_string() }
 }
 
 #[cfg(test)]

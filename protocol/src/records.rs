@@ -5,13 +5,14 @@
 //! a JSON text, written last: a reader sees all parts of a folder or none. As in the manifest of a dataset, unknown
 //! fields and other versions are refused.
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
 use crate::checksum::crc32c;
 use crate::error::FormatError;
+use crate::manifest_text;
 
 /// Bytes of a record.
 pub const RECORD_BYTES: usize = 100;
@@ -87,9 +88,7 @@ impl RecordsManifest {
     /// As [`new`](Self::new).
     pub fn encode(&self) -> Result<Vec<u8>, FormatError> {
         self.check().map_err(FormatError::Unwritable)?;
-        let mut json = serde_json::to_vec_pretty(self).map_err(|error| invalid(&error))?;
-        json.push(b'\n');
-        Ok(json)
+        manifest_text::encode(WHAT, self)
     }
 
     /// Reads the JSON text.
@@ -98,17 +97,7 @@ impl RecordsManifest {
     /// [`FormatError::Version`] with both versions; [`FormatError::Json`] with line and column, also for an unknown
     /// field; [`FormatError::Corrupt`] if it does not add up.
     pub fn decode(json: &[u8]) -> Result<Self, FormatError> {
-        /// What every version has.
-        #[derive(Deserialize)]
-        struct AnyVersion {
-            format_version: u32,
-        }
-        let found =
-            serde_json::from_slice::<AnyVersion>(json).map_err(|error| invalid(&error))?.format_version;
-        if found != FORMAT_VERSION {
-            return Err(FormatError::Version { what: WHAT, found, supported: FORMAT_VERSION });
-        }
-        let manifest: Self = serde_json::from_slice(json).map_err(|error| invalid(&error))?;
+        let manifest: Self = manifest_text::decode(WHAT, FORMAT_VERSION, json)?;
         manifest.check().map_err(FormatError::Corrupt)?;
         Ok(manifest)
     }
@@ -123,9 +112,7 @@ impl RecordsManifest {
         if total(&self.parts) != Some(self.records) {
             return Err("the number of records is not the sum over the parts");
         }
-        // A name is appended to the place of the manifest, and must not lead out of it.
-        let inside = |name: &str| name.split('/').all(|part| !matches!(part, "" | "." | ".."));
-        if !self.parts.iter().all(|part| inside(&part.name)) {
+        if !self.parts.iter().all(|part| manifest_text::is_inside(&part.name)) {
             return Err("the name of a part does not lie below its manifest");
         }
         Ok(())
@@ -138,10 +125,6 @@ const WHAT: &str = "manifest of records";
 fn total(parts: &[RecordsPart]) -> Option<u64> {
     let sum = parts.iter().try_fold(0_u64, |sum, part| sum.checked_add(part.records))?;
     sum.checked_mul(RECORD_BYTES as u64).map(|_| sum)
-}
-
-fn invalid(error: &serde_json::Error) -> FormatError {
-    FormatError::Json { what: WHAT, detail: error.to_string() }
 }
 
 #[cfg(test)]

@@ -183,7 +183,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
         let Some(me) = self.id else { return }; // Not in the channel: nothing of it can concern it.
         let draining = self.phase != Phase::Seated;
         let daemon = self.tenancy.is_daemon();
-        let handles = config.kind.is_handled() && self.role.receives() && !daemon;
+        let handles = self.handles(config);
         let env = Env { config, me, daemon, handles, address: &self.address, links: &self.links, draining };
         notice(&mut self.reduce, &mut self.broadcast, &env, out);
         if self.broadcast.behind && !config.bugs.has(Bug::LeftBehindStays) {
@@ -201,6 +201,11 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
             self.phase = Phase::Leaving;
             out.push(Effect::ToController(ToController::Leave));
         }
+    }
+
+    /// Whether results are for it.
+    pub(super) fn handles(&self, config: &Config) -> bool {
+        config.kind.is_handled() && self.role.receives() && !self.tenancy.is_daemon()
     }
 
     /// All that a controller must know which has forgotten this member.

@@ -181,7 +181,7 @@ fn insiders<A: Plain, P: Plain>(step: &Step<'_, Member<A, P>>) -> Verdict {
     for effect in step.effects {
         if let Effect::Deliver { head, pieces } = effect {
             // A result may have been kept for one who came later.
-            let kept = step.config.kind.is_handled() && step.after.role.receives() && pieces.is_some();
+            let kept = step.after.handles(step.config) && pieces.is_some();
             if me.stamp > head.cut && !kept {
                 return Verdict::Broken("a member delivered a round that it is not in");
             }

@@ -177,8 +177,7 @@ impl<M: Medium> Zip<M> {
     /// # Errors
     /// `NotAdmitted`, `Deadline`; `Transport`, if it cannot listen; `Name`.
     pub async fn broadcast(&self, name: &str) -> Result<BroadcastChannel, ZipError> {
-        let member = member::config(&self.place.settings, Kind::Broadcast);
-        Ok(BroadcastChannel(self.join(name, member, (Role::Both, false), None).await?))
+        Ok(BroadcastChannel(self.join(self.spec(name, Kind::Broadcast)).await?))
     }
 
     /// Takes a seat in the channel of reduces of this name. Operator and completeness are the same at all its members.
@@ -191,7 +190,7 @@ impl<M: Medium> Zip<M> {
         operator: impl Operator,
         completeness: Completeness,
     ) -> Result<ReduceChannel, ZipError> {
-        self.combine(name, (Kind::Reduce, Role::Both), Arc::new(operator), completeness).await
+        self.combine(self.spec(name, Kind::Reduce), Arc::new(operator), completeness).await
     }
 
     /// Takes a seat in the channel of this name, whose members' values are combined for one of them; as one that gives values.
@@ -205,8 +204,8 @@ impl<M: Medium> Zip<M> {
         operator: impl Operator,
         completeness: Completeness,
     ) -> Result<HandledChannel, ZipError> {
-        let part = (Kind::Handled, Role::Sender);
-        Ok(HandledChannel(self.combine(name, part, Arc::new(operator), completeness).await?))
+        let spec = Spec { role: Role::Sender, ..self.spec(name, Kind::Handled) };
+        Ok(HandledChannel(self.combine(spec, Arc::new(operator), completeness).await?))
     }
 
     /// Takes a seat in such a channel as the one who handles the results.
@@ -219,22 +218,21 @@ impl<M: Medium> Zip<M> {
         operator: impl Operator,
         completeness: Completeness,
     ) -> Result<HandlerChannel, ZipError> {
-        let part = (Kind::Handled, Role::Both);
-        let channel = self.combine(name, part, Arc::new(operator), completeness).await?;
+        let spec = self.spec(name, Kind::Handled);
+        let channel = self.combine(spec, Arc::new(operator), completeness).await?;
         Ok(HandlerChannel(HandledChannel(channel)))
     }
 
     async fn combine(
         &self,
-        name: &str,
-        (kind, role): (Kind, Role),
+        spec: Spec,
         operator: Arc<dyn Operator>,
         completeness: Completeness,
     ) -> Result<ReduceChannel, ZipError> {
         let (strict, deadline) = completeness.parts();
         let element = operator.element_bytes().map(|bytes| bytes.max(1));
-        let member = Config { strict, deadline, ..member::config(&self.place.settings, kind) };
-        let mut channel = self.join(name, member, (role, false), Some(operator.clone())).await?;
+        let member = Config { strict, deadline, ..spec.member };
+        let mut channel = self.join(Spec { member, operator: Some(operator.clone()), ..spec }).await?;
         channel.piece_bytes = match element {
             Some(bytes) => (channel.piece_bytes / bytes).max(1) * bytes,
             None => (self.place.medium.body_limit() as usize).saturating_sub(FIXED_BYTES),
@@ -247,26 +245,25 @@ impl<M: Medium> Zip<M> {
     /// # Errors
     /// As [`Zip::broadcast`].
     pub async fn shuffle(&self, name: &str, role: Role) -> Result<ShuffleChannel, ZipError> {
-        let member = member::config(&self.place.settings, Kind::Broadcast);
-        Ok(ShuffleChannel(self.join(name, member, (role, true), None).await?))
+        let spec = Spec { role, shuffles: true, ..self.spec(name, Kind::Broadcast) };
+        Ok(ShuffleChannel(self.join(spec).await?))
     }
 
-    async fn join(
-        &self,
-        name: &str,
-        member: Config,
-        (role, shuffles): (Role, bool),
-        operator: Option<Arc<dyn Operator>>,
-    ) -> Result<Channel, ZipError> {
+    async fn join(&self, spec: Spec) -> Result<Channel, ZipError> {
+        let name = spec.name.clone();
         if name.len() > NAME_LIMIT {
             let (found, limit) = (name.len() as u64, NAME_LIMIT as u64);
             let source = FormatError::Limit { what: "a channel's name", found, limit };
             return Err(ZipError::Name { what: format!("channel {name}"), source });
         }
-        let name: Arc<str> = name.into();
-        let spec = Spec { name: name.clone(), member, role, shuffles, operator };
         let joined = member::join(self.place.clone(), spec).await?;
         Ok(Channel::new(name, joined, &self.place.settings))
+    }
+
+    /// A seat in which a member of a channel of this kind sits.
+    fn spec(&self, name: &str, kind: Kind) -> Spec {
+        let member = member::config(&self.place.settings, kind);
+        Spec { name: name.into(), member, role: Role::Both, shuffles: false, operator: None }
     }
 }
 

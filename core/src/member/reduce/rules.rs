@@ -30,8 +30,7 @@ where
 {
     let (before, after) = (step.before, step.after);
     let leaves = before.phase != Phase::Leaving && after.phase == Phase::Leaving;
-    let handles = step.config.kind.is_handled() && after.role.receives() && !after.tenancy.is_daemon();
-    if !leaves || !handles {
+    if !leaves || !after.handles(step.config) {
         return Verdict::Idle;
     }
     let known = after.broadcast.taken <= after.broadcast.floor();

@@ -363,7 +363,8 @@ impl<M: Medium> Shell<M> {
 
     /// Goes on with a shuffle: offers the next piece, and answers when the round is over.
     pub(super) fn shuffle_on(&mut self) {
-        let (Some(shuffle), role) = (&self.shuffle, self.spec.role) else { return };
+        let Some(shuffle) = &self.shuffle else { return };
+        let role = self.spec.role;
         let Some(shuffling) = &mut self.application.shuffling else { return };
         let Some(outgoing) = &mut shuffling.outgoing else { return };
         if shuffle.machine().open.is_none() {
