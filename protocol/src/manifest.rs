@@ -214,6 +214,7 @@ impl Part {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString;
     use alloc::{format, vec};
     use proptest::{collection, option, prelude::*};
 

@@ -130,6 +130,7 @@ fn total(parts: &[RecordsPart]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString;
     use alloc::vec;
     use proptest::{collection, prelude::*};
 
