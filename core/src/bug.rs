@@ -134,6 +134,8 @@ pub enum Bug {
     MissingUnheard,
     /// Who misses one that is gone is not told so.
     GoneUntold,
+    /// Who asks whether the membership has changed is not answered if only somebody has departed.
+    RollSameByStamp,
     /// Two that live and cannot reach each other are left to themselves.
     RelayNever,
     /// A link by relay that is reported is made anew, again and again.
@@ -350,6 +352,12 @@ pub enum Bug {
     RoomUntold,
     /// Who is missed is taken for gone, without a verdict.
     MissedIsGone,
+    /// Nobody asks about those of whom nothing comes while their connections stand.
+    SilenceTrusted,
+    /// It is asked for ever, because of one that is gone.
+    GoneAwaited,
+    /// Whoever is not in a newer roll is waited for.
+    RollUnheeded,
     /// A shuffle goes on after its member was declared dead.
     FencedGoesOn,
     /// Members that do not hear of a round are in its roster.

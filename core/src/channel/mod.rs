@@ -5,7 +5,7 @@
 //!  controller ------------------------------> member   parent -----------------> child
 //!             <------------------------------                 <-----------------
 //!    Hello, Report, Answer, Leave, Noted, Counted,        Attach, Resume, Report, Contribution
-//!    DaemonsNoted, CallRoll, Missing
+//!    DaemonsNoted, CallRoll, CheckRoll, Missing
 //! ```
 //!
 //! Everything from the controller is absolute: a newer word replaces all older ones, so that one lost with its
@@ -204,6 +204,8 @@ pub enum ToController<A> {
     DaemonsNoted(AssignmentVersion),
     /// It wants to know who is in the channel.
     CallRoll,
+    /// It wants to know who is in the channel, if that has changed since this moment.
+    CheckRoll(Cut),
     /// It cannot reach this one.
     Missing(MemberId),
 }

@@ -66,4 +66,10 @@ impl<A> Roll<A> {
         let line = self.present.binary_search_by_key(&member.slot, |it| it.member.slot).ok()?;
         self.present.get(line).filter(|it| it.member == member)
     }
+
+    /// Whether a member that has been in the channel was not any more when this was called.
+    #[must_use]
+    pub fn lacks(&self, member: MemberId) -> bool {
+        member.stamp <= self.at.until && self.line(member).is_none()
+    }
 }

@@ -270,6 +270,7 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             ToController::Counted(version) => self.counted(config, member, version),
             ToController::DaemonsNoted(version) => self.daemons_noted(config, member, version),
             ToController::CallRoll => self.call_roll(config, member, out),
+            ToController::CheckRoll(at) => self.check_roll(config, member, at, out),
             ToController::Missing(missed) => self.missing(config, member, missed, out),
         }
     }

@@ -4,9 +4,11 @@
 //!  root of a shuffle     controller                  member             controller
 //!      | CallRoll -----------> |                        | Missing(it) ------> |  is it a member? then as for a Report
 //!      | <---- Roll(who, where)|                        | <-------- Gone(it)  |  if not
+//!      | CheckRoll(at) ------> |                        |
+//!      | <---- Roll(who, where)|  if it is another one  |
 //! ```
 //!
-//! Neither changes who is in the channel. Nobody is told of a death that it has not asked about: whoever misses a
+//! None of these changes who is in the channel. Nobody is told of a death that it has not asked about: whoever misses a
 //! member says so again and again, and hears it then.
 
 use core::fmt::Debug;
@@ -14,7 +16,7 @@ use core::hash::Hash;
 
 use super::{Channel, Config, Effect, Record};
 use crate::bug::Bug;
-use crate::channel::{Present, Roll, ToMember};
+use crate::channel::{Cut, Present, Roll, ToMember};
 use crate::ids::MemberId;
 use crate::machine::Effects;
 
@@ -38,6 +40,21 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             roll.present.retain(|it| !suspected(it.member));
         }
         out.push(Effect::Send { to: by, message: ToMember::Roll(roll) });
+    }
+
+    /// A member hears nothing of others, and wants to know whether they are still there.
+    pub(super) fn check_roll(
+        &self,
+        config: &Config,
+        by: MemberId,
+        at: Cut,
+        out: &mut impl Effects<Effect<A>>,
+    ) {
+        let same =
+            if config.bugs.has(Bug::RollSameByStamp) { at.until == self.all.until } else { at == self.all };
+        if !same {
+            self.call_roll(config, by, out);
+        }
     }
 
     /// M3: a member cannot reach another one.

@@ -45,6 +45,9 @@ pub const RELAYED_ONCE: RuleName = RuleName { promise: "M3", name: "a relay is g
 /// The roll names everybody.
 pub const ROLL_EXACT: RuleName = RuleName { promise: "S1", name: "the roll is who is there" };
 /// Who is missed is probed, or gone.
+pub const ROLL_CHECKED: RuleName =
+    RuleName { promise: "M3", name: "who asks whether the membership has changed is told if it has" };
+/// Who misses a member gets a verdict.
 pub const MISSED_ANSWERED: RuleName = RuleName { promise: "M3", name: "who misses a member gets a verdict" };
 
 impl<A: Clone + Debug + Eq + Hash + 'static> Ruled for Channel<A> {
@@ -70,6 +73,7 @@ impl<A: Clone + Debug + Eq + Hash + 'static> Ruled for Channel<A> {
         StepRule { name: MOVED_DOWN, check: moved_down },
         StepRule { name: FILLER_SOUND, check: filler_sound },
         StepRule { name: ROLL_EXACT, check: roll_exact },
+        StepRule { name: ROLL_CHECKED, check: roll_checked },
         StepRule { name: MISSED_ANSWERED, check: missed_answered },
         StepRule { name: machines::MACHINE_MISSED, check: machines::machine_missed },
         StepRule { name: recovery::rules::JOINS_WAIT, check: recovery::rules::joins_wait },
@@ -324,6 +328,21 @@ fn filler_sound<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Ve
     let filler = step.after.tree.member(place).and_then(|filler| step.before.record(filler));
     let Some(filler) = filler else { return Verdict::Idle };
     Verdict::from_bool(filler.is_sound(), "one that is about to go was moved above others")
+}
+
+fn roll_checked<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
+    let Event::From { member, message: ToController::CheckRoll(at) } = step.event else {
+        return Verdict::Idle;
+    };
+    if !step.before.tree.contains(*member) || step.before.recovery.is_some() {
+        return Verdict::Idle;
+    }
+    let told = |effect: &Effect<A>| matches!(effect, Effect::Send { message: ToMember::Roll(roll), .. } if roll.at == step.after.all);
+    let changed = *at != step.before.all;
+    Verdict::from_bool(
+        step.effects.iter().any(told) == changed,
+        "who asks whether the membership has changed is misled",
+    )
 }
 
 fn roll_exact<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {

@@ -19,7 +19,8 @@ pub struct Limits {
     pub strangers_max: u32,
     /// The pause before a connection is made again.
     pub redial: Millis,
-    /// How long a peer may be missed before that is reported.
+    /// How long a peer may be missed before that is reported, and how often it is asked who is there while something is
+    /// awaited over connections that stand.
     pub missing: Millis,
     /// Seeded bugs.
     pub bugs: Bugs,
@@ -113,6 +114,17 @@ pub enum Timer {
     Missing(MemberId),
     /// Call the peer again.
     Redial(MemberId),
+    /// Something is awaited over connections that stand: it is time to ask whether those at the other end are there.
+    Silence,
+}
+
+/// What a timer has brought to light.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overdue {
+    /// There is no connection with this one.
+    Missing(MemberId),
+    /// Of some nothing may have come for long. A process that stands still has connections that stand.
+    Silence,
 }
 
 /// The direct connections of a member.
@@ -122,11 +134,13 @@ pub struct Lines<A, T> {
     pub peers: Map<MemberId, Peer<A, T>>,
     /// Callers of whom it does not know yet whether they are members. They are not answered, so they send nothing.
     pub strangers: Map<MemberId, ()>,
+    /// With how many peers a connection stands over which something is awaited.
+    pub awaited: u32,
 }
 
 impl<A, T> Default for Lines<A, T> {
     fn default() -> Self {
-        Self { peers: Map::default(), strangers: Map::default() }
+        Self { peers: Map::default(), strangers: Map::default(), awaited: 0 }
     }
 }
 
@@ -159,16 +173,19 @@ impl<A: Clone + Debug + Eq + Hash, T: Clone + Debug + Eq + Hash> Lines<A, T> {
     pub fn forget(&mut self, it: MemberId, out: &mut impl Effects<Effect<A, T>>) {
         if let Some(mut peer) = self.peers.remove(&it) {
             peer.hang(it, out);
+            self.hushed(peer.is_awaited(), out);
         }
     }
 
     /// A peer is gone: what was for it and from it is void.
-    pub fn gone(&mut self, it: MemberId, out: &mut impl Effects<Effect<A, T>>) {
+    pub fn gone(&mut self, limits: &Limits, it: MemberId, out: &mut impl Effects<Effect<A, T>>) {
         self.refuse(it, true, out);
         if let Some(peer) = self.peers.get_mut(&it).filter(|peer| !peer.gone) {
             peer.hang(it, out);
+            let awaited = peer.is_awaited();
             let address = peer.address.clone();
             *peer = Peer { gone: true, ..Peer::new(address) };
+            self.hushed(awaited && !limits.bugs.has(Bug::GoneAwaited), out);
         }
     }
 
@@ -259,13 +276,13 @@ impl<A: Clone + Debug + Eq + Hash, T: Clone + Debug + Eq + Hash> Lines<A, T> {
         }
     }
 
-    /// A timer fired. Who is to be reported as missing, if anybody is.
+    /// A timer fired. What is to be said to the controller, if anything.
     pub fn timer(
         &mut self,
         limits: &Limits,
         timer: Timer,
         out: &mut impl Effects<Effect<A, T>>,
-    ) -> Option<MemberId> {
+    ) -> Option<Overdue> {
         match timer {
             Timer::Redial(it) => {
                 self.tend(limits, it, out, |peer, _| {
@@ -280,7 +297,14 @@ impl<A: Clone + Debug + Eq + Hash, T: Clone + Debug + Eq + Hash> Lines<A, T> {
                 if missed {
                     out.push(Effect::SetTimer { timer, after: limits.missing });
                 }
-                missed.then_some(it)
+                missed.then_some(Overdue::Missing(it))
+            }
+            Timer::Silence => {
+                let awaits = self.awaited > 0;
+                if awaits {
+                    out.push(Effect::SetTimer { timer, after: limits.missing });
+                }
+                awaits.then_some(Overdue::Silence)
             }
         }
     }
@@ -291,6 +315,9 @@ impl<A: Clone + Debug + Eq + Hash, T: Clone + Debug + Eq + Hash> Lines<A, T> {
             peer.hang(*it, out);
         }
         self.strangers.iter().for_each(|(it, ())| out.push(Effect::HangCaller(*it)));
+        if self.awaited > 0 {
+            out.push(Effect::ClearTimer(Timer::Silence));
+        }
         *self = Self::default();
     }
 
@@ -354,14 +381,34 @@ impl<A: Clone + Debug + Eq + Hash, T: Clone + Debug + Eq + Hash> Lines<A, T> {
         change: impl FnOnce(&mut Peer<A, T>, &mut O),
     ) {
         let Some(peer) = self.peers.get_mut(&it) else { return };
-        let before = peer.is_missed();
+        let (missed, awaited) = (peer.is_missed(), peer.is_awaited());
         change(peer, out);
         peer.pursue(limits, it, out);
         let timer = Timer::Missing(it);
-        match (before, peer.is_missed()) {
+        match (missed, peer.is_missed()) {
             (false, true) => out.push(Effect::SetTimer { timer, after: limits.missing }),
             (true, false) => out.push(Effect::ClearTimer(timer)),
             (true, true) | (false, false) => {}
+        }
+        match (awaited, peer.is_awaited()) {
+            (false, true) => {
+                if self.awaited == 0 {
+                    out.push(Effect::SetTimer { timer: Timer::Silence, after: limits.missing });
+                }
+                self.awaited = self.awaited.saturating_add(1);
+            }
+            (true, false) => self.hushed(true, out),
+            (true, true) | (false, false) => {}
+        }
+    }
+
+    /// Nothing is awaited any more over the connections with one more peer, if anything was.
+    fn hushed(&mut self, awaited: bool, out: &mut impl Effects<Effect<A, T>>) {
+        if awaited {
+            self.awaited = self.awaited.saturating_sub(1);
+            if self.awaited == 0 {
+                out.push(Effect::ClearTimer(Timer::Silence));
+            }
         }
     }
 }

@@ -15,7 +15,9 @@
 //!
 //! Who is a member, and who is gone, is the controller's to say. Whoever is missed while there is something to send to
 //! it or to hear from it is reported, again and again; one that is gone is refused when it calls, and told why (M2, T5):
-//! a controller that was restarted since may not know it.
+//! a controller that was restarted since may not know it. A process that stands still keeps its connections: so whoever
+//! awaits something over those that stand asks now and then whether the membership has changed, and is answered only if
+//! it has.
 
 mod lines;
 mod peer;
@@ -25,7 +27,7 @@ use core::marker::PhantomData;
 
 use crate::machine::Effects;
 
-pub use lines::{Effect as LineEffect, Event as LineEvent, Limits, Lines, Timer};
+pub use lines::{Effect as LineEffect, Event as LineEvent, Limits, Lines, Overdue, Timer};
 pub use peer::{Have, Inbox, Outbox, Peer};
 
 /// Gives what the lines want done to the machine that they are a part of, as effects of its own.

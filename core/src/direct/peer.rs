@@ -145,6 +145,14 @@ impl<A: Clone, T: Clone> Peer<A, T> {
         !self.gone && (to || from)
     }
 
+    /// Whether a connection with the peer stands, and something should come over it.
+    #[must_use]
+    pub fn is_awaited(&self) -> bool {
+        let to = self.out.is_wanted() && self.out.line == Line::Up;
+        let from = self.inbox.expected && self.inbox.up;
+        !self.gone && (to || from)
+    }
+
     /// Makes the connection that is wanted, and sends what the peer lacks.
     pub(super) fn pursue(&mut self, limits: &Limits, me: MemberId, out: &mut impl Effects<Effect<A, T>>) {
         let outbox = &mut self.out;

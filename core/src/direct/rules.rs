@@ -3,7 +3,8 @@
 use core::fmt::Debug;
 use core::hash::Hash;
 
-use super::{Limits, LineEffect, LineEvent, Lines};
+use super::{Limits, LineEffect, LineEvent, Lines, Timer};
+use crate::channel::ToController;
 use crate::ids::{MemberId, Position};
 use crate::member::{End, Line, Phase};
 use crate::rule::{RuleName, Verdict};
@@ -18,6 +19,12 @@ pub const REFUSED: RuleName = RuleName { promise: "T5", name: "one who is gone i
 pub const BELIEVED: RuleName = RuleName { promise: "M2", name: "one who is refused as gone leaves" };
 /// Not more is under way than may be.
 pub const BOUNDED: RuleName = RuleName { promise: "B4", name: "a window is under way between two members" };
+/// Who hears nothing asks.
+pub const ASKED_IN_SILENCE: RuleName =
+    RuleName { promise: "M3", name: "who awaits something asks who is there, even if connections stand" };
+/// Who awaits nothing does not ask.
+pub const SILENT_IN_PEACE: RuleName =
+    RuleName { promise: "M1", name: "who awaits nothing of anybody does not ask who is there" };
 
 /// Things that arrive are taken in order, without a gap.
 pub(crate) fn in_order<A, T: Eq>(before: &Lines<A, T>, event: &LineEvent<T>, after: &Lines<A, T>) -> Verdict {
@@ -109,4 +116,26 @@ pub(crate) fn bounded<A, T>(limits: &Limits, lines: &Lines<A, T>) -> Verdict {
         }
     }
     verdict
+}
+
+/// As long as something is awaited over connections that stand it is asked, and no longer.
+pub(crate) fn peaceful<A: Clone, T: Clone>(lines: &Lines<A, T>) -> Verdict {
+    let awaited = lines.peers.iter().filter(|(_, peer)| peer.is_awaited()).count();
+    Verdict::from_bool(
+        usize::try_from(lines.awaited) == Ok(awaited),
+        "something is taken for awaited that is not, or the other way round",
+    )
+}
+
+/// When the time has come, the controller is asked.
+pub(crate) fn asked<'a, A: 'a, T>(
+    before: &Lines<A, T>,
+    timer: Timer,
+    mut said: impl Iterator<Item = &'a ToController<A>>,
+) -> Verdict {
+    if timer != Timer::Silence || before.awaited == 0 {
+        return Verdict::Idle;
+    }
+    let asks = said.any(|word| matches!(word, ToController::CheckRoll(_)));
+    Verdict::from_bool(asks, "nobody asks about those of whom nothing comes")
 }

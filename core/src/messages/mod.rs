@@ -28,7 +28,7 @@ use core::hash::Hash;
 use crate::bounded::{Map, Queue};
 use crate::bug::Bug;
 use crate::channel::{Roll, ToController, ToMember};
-use crate::direct::{LineEvent, Lines, Through};
+use crate::direct::{LineEvent, Lines, Overdue, Through};
 use crate::ids::{MemberId, Position};
 use crate::machine::{Effects, Machine};
 use crate::member::{End, Phase};
@@ -100,14 +100,22 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Machine for Mes
                 }
             }
             Event::Line(event) => self.line(config, event, out),
-            Event::Timer(timer) => {
-                if let Some(peer) = self.lines.timer(&config.limits, timer, &mut Through::new(out)) {
+            Event::Timer(timer) => match self.lines.timer(&config.limits, timer, &mut Through::new(out)) {
+                Some(Overdue::Missing(peer)) => {
                     out.push(Effect::ToController(ToController::Missing(peer)));
                     if config.limits.bugs.has(Bug::MissedIsGone) {
                         self.gone(config, peer, out);
                     }
                 }
-            }
+                Some(Overdue::Silence) => {
+                    if let Some(roll) = self.roll.as_ref()
+                        && !config.limits.bugs.has(Bug::SilenceTrusted)
+                    {
+                        out.push(Effect::ToController(ToController::CheckRoll(roll.at)));
+                    }
+                }
+                None => {}
+            },
         }
         let sent = |talk: &Talk<P>| talk.unsent.is_empty() && talk.ends.is_empty();
         if self.phase == Phase::Draining && self.talks.iter().all(|(_, talk)| sent(talk)) {
@@ -190,8 +198,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Messages<A, P> 
         if self.roll.as_ref().is_some_and(|newer| newer.at.until > roll.at.until) {
             return; // It was late.
         }
-        let here = |it: MemberId| it.stamp > roll.at.until || roll.line(it).is_some();
-        let gone = self.lines.peers.iter().map(|(it, _)| *it).filter(|it| !here(*it));
+        let gone = self.lines.peers.iter().map(|(it, _)| *it).filter(|it| roll.lacks(*it));
         let gone: Vec<MemberId> = gone.collect();
         self.roll = Some(roll);
         let answered = core::mem::take(&mut self.asked);
@@ -375,7 +382,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Messages<A, P> 
         if config.limits.bugs.has(Bug::VerdictIgnored) {
             return;
         }
-        self.lines.gone(member, &mut Through::new(out));
+        self.lines.gone(&config.limits, member, &mut Through::new(out));
         if let Some(roll) = &mut self.roll {
             roll.present.retain(|it| it.member != member);
         }

@@ -6,7 +6,8 @@ use core::hash::Hash;
 use super::{Config, Effect, Event, Messages, Outcome, Part, Whereabouts};
 use crate::channel::{ToController, ToMember};
 use crate::direct::rules::{
-    BELIEVED, BOUNDED, IN_ORDER, REFUSED, RESUMED, believed, bounded, in_order, refused, resumed,
+    ASKED_IN_SILENCE, BELIEVED, BOUNDED, IN_ORDER, REFUSED, RESUMED, SILENT_IN_PEACE, asked, believed,
+    bounded, in_order, peaceful, refused, resumed,
 };
 use crate::direct::{LineEffect, LineEvent};
 use crate::ids::MemberId;
@@ -31,12 +32,16 @@ where
     A: Clone + Debug + Eq + Hash + 'static,
     P: Clone + Debug + Eq + Hash + 'static,
 {
-    const RULES: &'static [Rule<Self>] = &[Rule { name: BOUNDED, check: window }];
+    const RULES: &'static [Rule<Self>] = &[
+        Rule { name: BOUNDED, check: window },
+        Rule { name: SILENT_IN_PEACE, check: |_, messages| peaceful(&messages.lines) },
+    ];
     const STEP_RULES: &'static [StepRule<Self>] = &[
         StepRule { name: IN_ORDER, check: parts_in_order },
         StepRule { name: RESUMED, check: streams_resumed },
         StepRule { name: REFUSED, check: gone_refused },
         StepRule { name: BELIEVED, check: refusal_believed },
+        StepRule { name: ASKED_IN_SILENCE, check: asked_in_silence },
         StepRule { name: WHOLE, check: whole },
         StepRule { name: TAKEN, check: taken },
         StepRule { name: ANSWERED, check: answered },
@@ -223,6 +228,13 @@ fn verdict_heard<A: Plain, P: Plain>(step: &Step<'_, Messages<A, P>>) -> Verdict
         return Verdict::Idle;
     }
     Verdict::from_bool(!step.after.talks.contains(gone), "one is gone and calls about it go on")
+}
+
+fn asked_in_silence<A: Plain, P: Plain>(step: &Step<'_, Messages<A, P>>) -> Verdict {
+    let Event::Timer(timer) = step.event else { return Verdict::Idle };
+    let said =
+        step.effects.iter().filter_map(|it| if let Effect::ToController(it) = it { Some(it) } else { None });
+    asked(&step.before.lines, *timer, said)
 }
 
 fn asked_in_need<A: Plain, P: Plain>(step: &Step<'_, Messages<A, P>>) -> Verdict {

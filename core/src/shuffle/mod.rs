@@ -33,7 +33,7 @@ use core::hash::Hash;
 use crate::bounded::Queue;
 use crate::bug::Bug;
 use crate::channel::{Role, Roll, RoundId, ToController, ToMember};
-use crate::direct::{LineEvent, Lines, Through};
+use crate::direct::{LineEvent, Lines, Overdue, Through};
 use crate::ids::{MemberId, Stamp};
 use crate::machine::{Effects, Machine};
 use crate::member::{End, Phase};
@@ -93,14 +93,22 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Machine for Shu
                 }
             }
             Event::Line(event) => self.line(config, event, out),
-            Event::Timer(timer) => {
-                if let Some(peer) = self.lines.timer(&config.limits, timer, &mut Through::new(out)) {
+            Event::Timer(timer) => match self.lines.timer(&config.limits, timer, &mut Through::new(out)) {
+                Some(Overdue::Missing(peer)) => {
                     out.push(Effect::ToController(ToController::Missing(peer)));
                     if config.limits.bugs.has(Bug::MissedIsGone) {
                         self.gone(config, peer, out);
                     }
                 }
-            }
+                Some(Overdue::Silence) => {
+                    if let Some(roll) = self.convener.roll.as_ref()
+                        && !config.limits.bugs.has(Bug::SilenceTrusted)
+                    {
+                        out.push(Effect::ToController(ToController::CheckRoll(roll.at)));
+                    }
+                }
+                None => {}
+            },
         }
         self.settle(config, out);
     }
@@ -150,6 +158,9 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Shuffle<A, P> {
             }
             ToMember::Assign(assign) => self.convener.assigned(assign),
             ToMember::Roll(roll) => {
+                if !config.limits.bugs.has(Bug::RollUnheeded) {
+                    self.missed(config, &roll, out);
+                }
                 let needed = self.called && self.open.is_none() && self.rosters.is_empty();
                 self.convener.called(roll, needed, out);
             }
@@ -366,7 +377,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Shuffle<A, P> {
             return;
         }
         let full = self.lines.under_way(member) >= config.limits.window;
-        self.lines.gone(member, &mut Through::new(out));
+        self.lines.gone(&config.limits, member, &mut Through::new(out));
         let Some(open) = &mut self.open else { return };
         if full && !open.ended && !bugs.has(Bug::RoomUntold) {
             open.room(member, out); // What is for it goes nowhere.
@@ -381,6 +392,13 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Shuffle<A, P> {
             Some(half) => half.lose(member),
             None => {}
         }
+    }
+
+    /// Whoever was there and is not in a newer roll is gone.
+    fn missed(&mut self, config: &Config, roll: &Roll<A>, out: &mut impl Effects<Effect<A, P>>) {
+        let gone = self.lines.peers.iter().filter(|(it, peer)| !peer.gone && roll.lacks(**it));
+        let gone: Vec<MemberId> = gone.map(|(it, _)| *it).collect();
+        gone.into_iter().for_each(|it| self.gone(config, it, out));
     }
 
     /// Says how the round has ended, each side by itself.

@@ -6,7 +6,8 @@ use core::hash::Hash;
 use super::{Config, Effect, Event, Half, Open, Parcel, Shuffle, What};
 use crate::channel::{RoundId, ToController, ToMember};
 use crate::direct::rules::{
-    BELIEVED, BOUNDED, IN_ORDER, REFUSED, RESUMED, believed, bounded, in_order, refused, resumed,
+    ASKED_IN_SILENCE, BELIEVED, BOUNDED, IN_ORDER, REFUSED, RESUMED, SILENT_IN_PEACE, asked, believed,
+    bounded, in_order, peaceful, refused, resumed,
 };
 use crate::direct::{LineEffect, LineEvent};
 use crate::ids::MemberId;
@@ -40,12 +41,16 @@ where
     A: Clone + Debug + Eq + Hash + 'static,
     P: Clone + Debug + Eq + Hash + 'static,
 {
-    const RULES: &'static [Rule<Self>] = &[Rule { name: BOUNDED, check: window }];
+    const RULES: &'static [Rule<Self>] = &[
+        Rule { name: BOUNDED, check: window },
+        Rule { name: SILENT_IN_PEACE, check: |_, shuffle| peaceful(&shuffle.lines) },
+    ];
     const STEP_RULES: &'static [StepRule<Self>] = &[
         StepRule { name: IN_ORDER, check: items_in_order },
         StepRule { name: RESUMED, check: streams_resumed },
         StepRule { name: REFUSED, check: gone_refused },
         StepRule { name: BELIEVED, check: refusal_believed },
+        StepRule { name: ASKED_IN_SILENCE, check: asked_in_silence },
         StepRule { name: OF_THE_ROUND, check: of_the_round },
         StepRule { name: NOT_REMAPPED, check: not_remapped },
         StepRule { name: END_COUNTS, check: end_counts },
@@ -87,6 +92,13 @@ fn gone_refused<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdict {
 fn refusal_believed<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdict {
     let Event::Line(event) = step.event else { return Verdict::Idle };
     believed(event, step.before.phase, step.after.phase)
+}
+
+fn asked_in_silence<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdict {
+    let Event::Timer(timer) = step.event else { return Verdict::Idle };
+    let said =
+        step.effects.iter().filter_map(|it| if let Effect::ToController(it) = it { Some(it) } else { None });
+    asked(&step.before.lines, *timer, said)
 }
 
 /// What is done on a direct connection.
@@ -219,11 +231,15 @@ fn lost_named<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdict {
 }
 
 fn verdict_heard<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdict {
-    let Event::Controller(ToMember::Gone(gone)) = step.event else { return Verdict::Idle };
+    let Event::Controller(word) = step.event else { return Verdict::Idle };
+    let gone = |it: MemberId| {
+        if let ToMember::Roll(roll) = word { roll.lacks(it) } else { *word == ToMember::Gone(it) }
+    };
     let halves = |shuffle: &Shuffle<A, P>| {
         let open = shuffle.open.as_ref();
         let halves = open.map(|open| [open.sending.as_ref(), open.receiving.as_ref()]);
-        halves.into_iter().flatten().flatten().any(|half| half.awaited.contains(gone))
+        let mut halves = halves.into_iter().flatten().flatten();
+        halves.any(|half| half.awaited.iter().any(|(it, ())| gone(*it)))
     };
     if !halves(step.before) {
         return Verdict::Idle;

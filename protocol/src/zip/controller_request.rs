@@ -117,6 +117,7 @@ impl ControllerRequest {
                     ToController::Counted(version) => (out.part(&version), kind::COUNTED),
                     ToController::DaemonsNoted(version) => (out.part(&version), kind::DAEMONS_NOTED),
                     ToController::CallRoll => (out, kind::CALL_ROLL),
+                    ToController::CheckRoll(at) => (out.part(&at), kind::CHECK_ROLL),
                     ToController::Missing(member) => (out.part(&member), kind::MISSING),
                 }
             }
@@ -170,6 +171,7 @@ fn message(kind: u16, body: &mut Reader) -> Result<ToController<Address>, Format
         kind::COUNTED => ToController::Counted(body.part()?),
         kind::DAEMONS_NOTED => ToController::DaemonsNoted(body.part()?),
         kind::CALL_ROLL => ToController::CallRoll,
+        kind::CHECK_ROLL => ToController::CheckRoll(body.part()?),
         kind::MISSING => ToController::Missing(body.part()?),
         _ => return Err(FormatError::Corrupt("a frame that is not a message to a controller of channels")),
     })

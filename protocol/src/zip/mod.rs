@@ -66,6 +66,8 @@ pub mod kind {
     pub const COUNTED: u16 = 0x0517;
     /// `ToController::DaemonsNoted`.
     pub const DAEMONS_NOTED: u16 = 0x0518;
+    /// `ToController::CheckRoll`.
+    pub const CHECK_ROLL: u16 = 0x0519;
     /// [`ControllerReply::Hello`](super::ControllerReply::Hello).
     pub const HELLO_BACK: u16 = 0x0601;
     /// [`ControllerReply::Accepted`](super::ControllerReply::Accepted).

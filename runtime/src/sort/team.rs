@@ -108,8 +108,8 @@ impl Team {
         }
     }
 
-    /// Answers when one of them is not in the channels any more, and else never. A shuffle does not ask about a member that is
-    /// silent while its connection stands; the controller, to which every member speaks now and then, is asked here.
+    /// Answers when one of them is not in the channels any more, and else never. A shuffle notices that by itself; exchanges
+    /// by way of something else know nothing of the other workers.
     pub async fn one_is_gone(&self) -> SortError {
         loop {
             tokio::time::sleep(LOOK).await;

@@ -23,7 +23,7 @@
 //! | [`controller`] | the controller of channels as a process |
 //! | `member` | the task behind a seat |
 //! | [`channel`] | what all channels can do: messages from one to another, who is there, leaving |
-//! | [`broadcast`], [`reduce`], [`handled`], [`shuffle`] | the kinds of channels |
+//! | [`broadcast`], [`reduce`], [`gather`], [`handled`], [`shuffle`] | the kinds of channels |
 //! | [`operator`] | how values are combined |
 //!
 //! Everything is decided by `cirrus_core`; this carries it out. A process that cannot be called cannot be in a channel:
@@ -34,6 +34,7 @@ pub mod broadcast;
 pub mod channel;
 pub mod controller;
 pub mod error;
+pub mod gather;
 pub mod handled;
 mod member;
 pub mod operator;
@@ -62,11 +63,13 @@ use tokio::task::JoinHandle;
 
 use self::background::Background;
 use self::controller::{Controller, ControllerError, ControllerSpec, Epochs, Job};
+use self::gather::SideBySide;
 use self::member::{Place, Spec};
 
 pub use broadcast::{BroadcastChannel, Delivery};
 pub use channel::Channel;
 pub use error::{NotTaken, ZipError};
+pub use gather::{GatherChannel, Gathered};
 pub use handled::{HandledChannel, HandlerChannel};
 pub use operator::Operator;
 pub use payload::Payload;
@@ -223,6 +226,21 @@ impl<M: Medium> Zip<M> {
         Ok(HandlerChannel(HandledChannel(channel)))
     }
 
+    /// Takes a seat in the channel of gathers of this name. Completeness is the same at all its members.
+    ///
+    /// # Errors
+    /// As [`Zip::broadcast`].
+    pub async fn gather(&self, name: &str, completeness: Completeness) -> Result<GatherChannel, ZipError> {
+        let operator = SideBySide { limit: self.whole_bytes() };
+        let spec = self.spec(name, Kind::Reduce);
+        Ok(GatherChannel(self.combine(spec, Arc::new(operator), completeness).await?))
+    }
+
+    /// The longest value that travels whole, in bytes.
+    fn whole_bytes(&self) -> usize {
+        (self.place.medium.body_limit() as usize).saturating_sub(FIXED_BYTES)
+    }
+
     async fn combine(
         &self,
         spec: Spec,
@@ -235,7 +253,7 @@ impl<M: Medium> Zip<M> {
         let mut channel = self.join(Spec { member, operator: Some(operator.clone()), ..spec }).await?;
         channel.piece_bytes = match element {
             Some(bytes) => (channel.piece_bytes / bytes).max(1) * bytes,
-            None => (self.place.medium.body_limit() as usize).saturating_sub(FIXED_BYTES),
+            None => self.whole_bytes(),
         };
         Ok(ReduceChannel { channel, operator })
     }

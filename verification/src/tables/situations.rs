@@ -241,10 +241,12 @@ fn peer<T>(event: &LineEvent<T>) -> MemberId {
     }
 }
 
-/// Which peer a timer is about.
-fn timed(timer: &direct::Timer) -> MemberId {
-    let (direct::Timer::Missing(it) | direct::Timer::Redial(it)) = timer;
-    *it
+/// Which peer a timer is about, if it is about one.
+fn timed(timer: &direct::Timer) -> Option<MemberId> {
+    match timer {
+        direct::Timer::Missing(it) | direct::Timer::Redial(it) => Some(*it),
+        direct::Timer::Silence => None,
+    }
 }
 
 impl Situated for Shuffle<Address, shuffles::Piece> {
@@ -268,7 +270,7 @@ impl Situated for Shuffle<Address, shuffles::Piece> {
     fn stale(&self, event: &Self::Event) -> Option<&'static str> {
         let about = match event {
             shuffle::Event::Line(event) => peer(event),
-            shuffle::Event::Timer(timer) => timed(timer),
+            shuffle::Event::Timer(timer) => timed(timer)?,
             _ => return None,
         };
         (!self.lines.knows(about)).then_some("strange")
@@ -298,7 +300,7 @@ impl Situated for Messages<Address, beside::messages::Piece> {
     fn stale(&self, event: &Self::Event) -> Option<&'static str> {
         let about = match event {
             messages::Event::Line(event) => peer(event),
-            messages::Event::Timer(timer) => timed(timer),
+            messages::Event::Timer(timer) => timed(timer)?,
             messages::Event::Send { to: about, .. } | messages::Event::Receive { from: about } => *about,
             _ => return None,
         };

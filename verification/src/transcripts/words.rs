@@ -159,6 +159,7 @@ impl Words<'_> {
             ToController::Answer(_) => "I am there".to_owned(),
             ToController::Leave => "I leave".to_owned(),
             ToController::CallRoll => "who is there?".to_owned(),
+            ToController::CheckRoll(_) => "is everybody still there?".to_owned(),
             ToController::Missing(member) => format!("I miss member {}", self.name(*member)),
             ToController::Counted(version) => {
                 format!("I count who departed up to {}, and name them not", Self::stamp(version.0))
@@ -287,6 +288,7 @@ impl Words<'_> {
             Timer::Beside(owner, direct::Timer::Redial(member)) => {
                 format!("redial {owner}=>{}", self.name(member))
             }
+            Timer::Beside(owner, direct::Timer::Silence) => format!("silence {owner}"),
             Timer::Member(_, member::Timer::HandlerLost(_, round)) => {
                 format!("handler of round {}", round.0)
             }

@@ -1,7 +1,7 @@
 //! A channel's controller alone, fed anything.
 
 use cirrus_core::bug::Bugs;
-use cirrus_core::channel::{Probe, ProbeId, Role, Tenancy, ToController};
+use cirrus_core::channel::{Cut, Probe, ProbeId, Role, Tenancy, ToController};
 use cirrus_core::controller::{Channel, Config, Event, Timer};
 use cirrus_core::ids::{AssignmentVersion, CallId, FanOut, LinkId, MachineId, MemberId, Millis};
 use cirrus_core::member::Member;
@@ -41,6 +41,7 @@ pub(crate) fn pool(bugs: Bugs) -> Pool<Channel<Address>> {
         say(ToController::Hello(stranger().registration()));
         say(ToController::Noted(AssignmentVersion(ids::stamp(9))));
         say(ToController::CallRoll);
+        say(ToController::CheckRoll(Cut { until: ids::stamp(6), ..Cut::default() }));
         for missed in members {
             say(ToController::Missing(missed));
         }

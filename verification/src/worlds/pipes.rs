@@ -1,6 +1,6 @@
 //! What must be seen of connections past the tree, whatever runs over them.
 
-use cirrus_core::ids::Position;
+use cirrus_core::ids::{MemberId, Position};
 
 use crate::system::Witness;
 use crate::zip::beside::PeerView;
@@ -17,6 +17,18 @@ fn seen_by_caller(mesh: &Mesh, (caller, called): Pair) -> Option<PeerView> {
     seen_by_called(mesh, (called, caller))
 }
 
+pub(super) const STANDS_STILL: Witness<Mesh> = Witness {
+    name: "something is awaited of one that is gone, over a connection that stands",
+    seen: |mesh| {
+        let gone = |it: MemberId| !mesh.controller.tree.contains(it);
+        let mut all = (0..).zip(&mesh.processes).filter(|(_, it)| it.listens());
+        all.any(|(address, it)| {
+            let awaits =
+                |other| it.beside.as_ref().and_then(|it| it.peer(other)).is_some_and(|it| it.awaited);
+            mesh.stands_still(address).filter_map(|it| it.machine.id).any(|it| gone(it) && awaits(it))
+        })
+    },
+};
 pub(super) const RESUMED: Witness<Mesh> = Witness {
     name: "a connection goes on from the middle",
     seen: |mesh| {

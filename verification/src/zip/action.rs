@@ -60,6 +60,8 @@ pub enum Action {
     Restart,
     /// A fault: a process dies; what it had sent is lost, or still arrives.
     Crash(Address, bool),
+    /// A fault: a process stands still, and its connections past the tree stand.
+    Stop(Address),
     /// A fault: a link breaks; what was under way is lost, or still arrives.
     Break(LinkId, bool),
     /// A fault: a link breaks, all under way on it is lost, and its ends cannot reach each other except by relay.
@@ -94,6 +96,7 @@ impl Action {
     pub fn fault(&self) -> Option<Fault> {
         match self {
             Self::Crash(..) => Some(Fault::Crash),
+            Self::Stop(_) => Some(Fault::Stop),
             Self::Break(..) => Some(Fault::Break),
             Self::Block(_) => Some(Fault::Block),
             Self::BreakControl(_) => Some(Fault::BreakControl),
@@ -331,7 +334,7 @@ impl Mesh {
                 self.may(Fault::Overdue) && self.live(*address).is_some()
             }
             Timer::Controller(controller::Timer::Reshape)
-            | Timer::Beside(_, direct::Timer::Redial(_))
+            | Timer::Beside(_, direct::Timer::Redial(_) | direct::Timer::Silence)
             | Timer::Member(
                 _,
                 member::Timer::Redial(_) | member::Timer::RedialRoot(_) | member::Timer::Reregister(_),
@@ -356,6 +359,7 @@ impl Mesh {
                 actions.push(Action::Crash(address, false));
                 actions.extend(busy.then_some(Action::Crash(address, true)));
             }
+            actions.extend((self.may(Fault::Stop) && mortal).then_some(Action::Stop(address)));
             let control =
                 self.may(Fault::BreakControl) && !process.control.cut && process.machine.id.is_some();
             actions.extend(control.then_some(Action::BreakControl(address)));

@@ -13,11 +13,16 @@ use super::{Action, Address, Direct, End, FromRoot, Piece, Timer, ToRoot, Wire};
 impl Run<'_, '_> {
     /// Closes all connections of a process, and forgets its timers.
     pub(super) fn close_all(&mut self, address: Address, kept: bool) {
+        self.hang_pipes(address, kept);
+        self.close_in_tree(address, kept);
+    }
+
+    /// Closes its connections in the tree, and forgets its timers.
+    pub(super) fn close_in_tree(&mut self, address: Address, kept: bool) {
         self.mesh.timers.retain(|timer| match timer {
             Timer::Controller(_) => true,
             Timer::Member(of, _) | Timer::Beside(of, _) => *of != address,
         });
-        self.hang_pipes(address, kept);
         let links: Vec<LinkId> = self.mesh.wires.keys().copied().collect();
         for link in links {
             let Some(wire) = self.wire(link) else { continue };

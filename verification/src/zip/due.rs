@@ -23,7 +23,7 @@ impl Mesh {
                 let mut living = self.processes.iter().filter(|process| process.listens());
                 living.all(|process| process.machine.id.is_none_or(called))
             }
-            Timer::Beside(_, timer) => self.is_line_due(timer),
+            Timer::Beside(address, timer) => self.is_line_due(address, timer),
             Timer::Member(address, timer) => {
                 let Some(process) = self.live(address) else { return false };
                 match timer {

@@ -5,6 +5,8 @@
 pub enum Fault {
     /// A process dies.
     Crash,
+    /// A process stands still, and its connections past the tree stand. It is not seen to go on again.
+    Stop,
     /// A link of the tree breaks.
     Break,
     /// A link of the tree breaks, and its ends cannot reach each other any more, except by relay.
@@ -48,8 +50,9 @@ pub enum Fault {
 impl Fault {
     /// All that strike in large channels: what follows a fence comes of other faults there, and no connection that keeps
     /// what it promises repeats anything or lets it overtake.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::Crash,
+        Self::Stop,
         Self::Break,
         Self::Block,
         Self::BreakControl,
@@ -73,6 +76,7 @@ impl Fault {
     pub fn name(self) -> &'static str {
         match self {
             Self::Crash => "crash",
+            Self::Stop => "standstill",
             Self::Break => "break of a link",
             Self::Block => "way that is blocked",
             Self::BreakControl => "break of member and controller",

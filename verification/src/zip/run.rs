@@ -186,6 +186,7 @@ impl Run<'_, '_> {
             }
             Action::Restart => self.restart(),
             Action::Crash(address, kept) => self.crash(address, kept),
+            Action::Stop(address) => self.stop(address),
             Action::Break(link, kept) => self.cut(link, kept),
             Action::Block(link) => {
                 let Some(wire) = self.wire(link) else { return };
@@ -308,6 +309,15 @@ impl Run<'_, '_> {
             process.control.down.clear();
         }
         self.close_all(address, kept);
+    }
+
+    /// A process does nothing any more. Nobody sees that past the tree.
+    fn stop(&mut self, address: Address) {
+        if let Some(process) = self.process(address) {
+            process.alive = false;
+            process.control.down.clear();
+        }
+        self.close_in_tree(address, true);
     }
 
     pub(super) fn controller(&mut self, event: controller::Event<Address>) {

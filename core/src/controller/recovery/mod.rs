@@ -109,7 +109,10 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
                 }
             }
             // Nobody is judged yet; a member that still misses its neighbour will say so again.
-            Event::From { message: ToController::Report(_) | ToController::Missing(_), .. }
+            Event::From {
+                message: ToController::Report(_) | ToController::Missing(_) | ToController::CheckRoll(_),
+                ..
+            }
             | Event::Suspected(_)
             | Event::Disconnected(_) => {}
             // Answers to a controller that is dead, and what whoever knows of lifetimes says again.

@@ -133,6 +133,7 @@ fn to_controller() -> Vec<(&'static str, ToController<Address>)> {
         ("counted", ToController::Counted(VERSION)),
         ("daemons noted", ToController::DaemonsNoted(VERSION)),
         ("call roll", ToController::CallRoll),
+        ("check roll", ToController::CheckRoll(CUT)),
         ("missing", ToController::Missing(OTHER)),
     ]
 }

@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use super::golden::messages;
 use super::{Message, sample};
 
-const KINDS: [u16; 47] = [
+const KINDS: [u16; 48] = [
     handshake::kind::OPEN,
     handshake::kind::CHALLENGE,
     handshake::kind::PROOF,
@@ -36,6 +36,7 @@ const KINDS: [u16; 47] = [
     kind::MISSING,
     kind::COUNTED,
     kind::DAEMONS_NOTED,
+    kind::CHECK_ROLL,
     kind::HELLO_BACK,
     kind::ACCEPTED,
     kind::REFUSED,

@@ -156,6 +156,7 @@ fn to_controller() -> impl Strategy<Value = ToController<Address>> {
         version().prop_map(ToController::Counted),
         version().prop_map(ToController::DaemonsNoted),
         Just(ToController::CallRoll),
+        cut().prop_map(ToController::CheckRoll),
         member().prop_map(ToController::Missing),
     ]
 }

@@ -1,14 +1,14 @@
 //! Rounds in which somebody dies, and who is not let in.
 
 use bytes::Bytes;
-use cirrus_core::channel::Missing;
+use cirrus_core::channel::{Missing, Role};
 use cirrus_core::ids::Millis;
 use cirrus_protocol::frame::Frame;
 use cirrus_transport::{Medium, TransportError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Field, Process, all, over_each_medium};
-use crate::zip::{Completeness, ReduceChannel, Zip, ZipError, operator};
+use crate::zip::{Completeness, ReduceChannel, ShuffleChannel, Zip, ZipError, operator};
 
 over_each_medium! {
     who_dies_in_a_reduce_is_named_and_the_others_have_their_sum: killed_in_a_reduce;
@@ -17,6 +17,7 @@ over_each_medium! {
     the_controller_can_be_killed_and_started_again: controller;
     who_has_another_token_is_told_so: token;
     who_stands_still_for_longer_than_a_lease_is_fenced_and_joins_again: frozen;
+    who_stands_still_is_missed_past_the_tree: still;
     strangers_disturb_nobody: strangers;
 }
 
@@ -183,6 +184,51 @@ async fn frozen<M: Medium>(mut field: Field<M>) {
     for reduced in all(sum(&members)).await {
         assert_eq!((reduced.members, reduced.missing), (3, Missing::default()));
     }
+}
+
+/// Connections with one that stands still stand; yet a shuffle ends without it, and who waits for its message is told.
+async fn still<M: Medium>(mut field: Field<M>) {
+    field.kill_controller();
+    field.lease = Millis(600);
+    field.start_controller().await;
+    let join = |zip: Zip<M>| async move { zip.shuffle("records", Role::Both).await };
+    let mut members = field.members(3, join).await;
+    members.first().unwrap().1.gathered(3).await.unwrap();
+    let shuffle = |members: &Vec<(Process, ShuffleChannel)>| {
+        let tasks = members.iter().map(|(process, channel)| {
+            let channel = channel.clone();
+            let deal = |receivers| vec![vec![Bytes::from_static(b"record")]; receivers as usize];
+            process.run(async move { channel.shuffle(deal).await.unwrap() })
+        });
+        tasks.collect::<Vec<_>>()
+    };
+    for shuffled in all(shuffle(&members)).await {
+        assert_eq!((shuffled.received.len(), shuffled.lost_senders.len()), (3, 0));
+    }
+    let (still, seat) = members.remove(1);
+    let name = seat.member();
+    // A message has come from it, so that its connection stands, and another one is waited for.
+    let waits = members[0].1.clone();
+    let (to, first, speaks) = (waits.member(), waits.clone(), seat.clone());
+    still.run(async move { speaks.send_to(to, "a message").await.unwrap() });
+    let first = members[0].0.run(async move { first.receive_from(name).await.unwrap().into_bytes() });
+    assert_eq!(all(vec![first]).await, ["a message"]);
+    // In the midst of a round, until the end of the test.
+    let (_go_on, stands) = std::sync::mpsc::channel::<()>();
+    still.run(async move {
+        let stand = move |_| {
+            let _ = stands.recv();
+            Vec::new()
+        };
+        seat.shuffle(stand).await
+    });
+    let second = members[0].0.run(async move { waits.receive_from(name).await.unwrap_err() });
+    for shuffled in all(shuffle(&members)).await {
+        let lost = (shuffled.lost_senders, shuffled.lost_receivers);
+        assert_eq!((shuffled.received.len(), lost), (2, (vec![name], vec![name])));
+    }
+    let told = all(vec![second]).await.remove(0);
+    assert!(matches!(told, ZipError::Gone { member, .. } if member == name), "{told:?}");
 }
 
 /// What is no proof of anything ends a connection, or holds it for a while; those who have joined notice nothing.

@@ -1,6 +1,7 @@
 //! Whole channels in one process: the real shells, each member on a thread and a runtime of its own, which can be killed.
 
 mod faults;
+mod gather;
 mod handled;
 mod rounds;
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::hash::Hasher;
 
 use cirrus_core::controller::{self, Channel};
+use cirrus_core::direct;
 use cirrus_core::ids::{Millis, Round};
 use cirrus_core::member;
 use cirrus_core::rule::{RuleName, Ruled};
@@ -163,7 +164,7 @@ impl Episode {
 
     /// Goes on until nothing is under way; then all rules are asked.
     pub(super) fn until_quiet(&mut self) -> Result<(), Box<Failed>> {
-        while let Some((at, due)) = self.queue.next() {
+        while let Some((at, due)) = self.queue.next().or_else(|| self.question()) {
             let waits = matches!(due, Due::Calls(_) | Due::Lapses(_));
             self.happens(at, due)?;
             let now = if waits { at } else { self.now };
@@ -178,6 +179,9 @@ impl Episode {
         if let Some(action) = left.first() {
             return Err(self.failed(Vec::new(), &format!("nothing leads to what can still happen: {action}")));
         }
+        for timer in self.mesh.timers.iter().filter(|timer| is_question(timer)) {
+            self.queue.arm(self.now + self.asks(), *timer);
+        }
         self.report.quiet += 1;
         self.trace.write_u64(digest::of(&self.mesh));
         let mut broken = Vec::new();
@@ -189,6 +193,18 @@ impl Episode {
         self.held(broken)
     }
 
+    /// When nothing else is under way: a question that is answered with something new.
+    fn question(&self) -> Option<(u64, Due)> {
+        let mut timers = self.mesh.timers.iter().filter(|timer| is_question(timer));
+        let timer = timers.find(|timer| self.mesh.is_due(**timer))?;
+        Some((self.now + self.asks(), Due::Fires(*timer)))
+    }
+
+    /// How often it is asked whether all are still there.
+    fn asks(&self) -> u64 {
+        self.plan.setup.beside.as_ref().map_or(0, |plan| micros(plan.limits().missing))
+    }
+
     fn held(&mut self, broken: Vec<Broken>) -> Result<(), Box<Failed>> {
         if broken.is_empty() { Ok(()) } else { Err(self.failed(broken, "a rule is broken")) }
     }
@@ -197,6 +213,8 @@ impl Episode {
     fn happens(&mut self, at: u64, due: Due) -> Result<(), Box<Failed>> {
         let action = match due {
             Due::Arrives(action) => can_arrive(&self.plan.setup, &self.mesh, action).then_some(action),
+            // Who waits for one that lives asks for ever; that is no reason to go on.
+            Due::Fires(timer) if is_question(&timer) && !self.faults && !self.mesh.is_due(timer) => None,
             Due::Fires(timer) => self.mesh.timers.contains(&timer).then_some(Action::Fire(timer)),
             Due::Joins => Some(Action::Join),
             Due::Calls(address) => self.call(at, address),
@@ -270,7 +288,7 @@ impl Episode {
                 } else {
                     again(self, slowest);
                 }
-                if let Some(Action::Crash(address, _)) = action {
+                if let Some(Action::Crash(address, _) | Action::Stop(address)) = action {
                     self.queue.plan(at + self.plan.lease, Due::Lapses(address));
                 }
                 action
@@ -438,6 +456,7 @@ fn can_arrive(setup: &Setup, mesh: &Mesh, action: Action) -> bool {
         | Action::Reshape
         | Action::Restart
         | Action::Crash(..)
+        | Action::Stop(_)
         | Action::Break(..)
         | Action::Block(_)
         | Action::BreakControl(_)
@@ -449,4 +468,9 @@ fn can_arrive(setup: &Setup, mesh: &Mesh, action: Action) -> bool {
         | Action::Repeat(_)
         | Action::Overtake(_) => false,
     }
+}
+
+/// Whether a timer asks whether all are still there.
+fn is_question(timer: &Timer) -> bool {
+    matches!(timer, Timer::Beside(_, direct::Timer::Silence))
 }

@@ -21,6 +21,7 @@ pub(super) fn strike(mesh: &Mesh, fault: Fault, random: &mut Random) -> Option<A
             let (address, kept) = (member(mesh, random)?, random.below(2) == 0);
             Some(Action::Crash(address, kept))
         }
+        Fault::Stop => member(mesh, random).map(Action::Stop),
         Fault::Break => {
             let (link, kept) = (link(mesh, random)?, random.below(2) == 0);
             Some(Action::Break(link, kept))

@@ -46,7 +46,7 @@ fn about(it: MemberId, sends: bool) -> Vec<Event<Address, Piece>> {
     let lines = [LineEvent::Up(it), LineEvent::Down(it), LineEvent::Called(it), LineEvent::CallerDown(it)];
     let lines = lines.into_iter().chain([LineEvent::Refused(it)]);
     let mut events: Vec<_> = lines.map(Event::Line).collect();
-    events.extend([Timer::Missing(it), Timer::Redial(it)].map(Event::Timer));
+    events.extend([Timer::Missing(it), Timer::Redial(it), Timer::Silence].map(Event::Timer));
     if sends {
         events.extend([1, 2, 3].map(|count| Event::Send { to: it, pieces: vec![piece; count] }));
         for (taken, next) in [(0, 0), (0, 1), (1, 1), (2, 2), (7, 9)] {

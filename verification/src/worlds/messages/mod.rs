@@ -8,7 +8,7 @@ use cirrus_core::ids::{FanOut, Millis};
 use cirrus_core::{direct, messages};
 
 use super::World;
-use super::pipes::{FENCED_CALLS, REPEATED, RESUMED};
+use super::pipes::{FENCED_CALLS, REPEATED, RESUMED, STANDS_STILL};
 use crate::system::Witness;
 use crate::zip::beside::messages::{self as talks, Deed, Talking};
 use crate::zip::{Action, Address, Beside, Fault, Mesh, Plan, Setup, Zip};
@@ -189,6 +189,27 @@ fn deaths() -> Vec<World> {
                 faults: &[(Fault::Crash, 1), (Fault::Fence, 1)],
                 mortal: &[1],
                 witnesses: &[TALKED, LOST, HAD_IT],
+                ..PAIR
+            }
+        ),
+        world!(
+            "message-stopped",
+            "one stands still, and its connections stand",
+            (35_741, 27),
+            Small {
+                members: 3,
+                script: &[
+                    (1, Say(0, 2)),
+                    (2, Say(0, 1)),
+                    (0, Hear(1)),
+                    (0, Hear(2)),
+                    (0, Say(1, 2)),
+                    (1, Hear(0))
+                ],
+                eager: true,
+                faults: &[(Fault::Stop, 1)],
+                mortal: &[1],
+                witnesses: &[TALKED, STANDS_STILL, LOST, TOLD_GONE],
                 ..PAIR
             }
         ),

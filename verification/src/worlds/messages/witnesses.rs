@@ -1,5 +1,6 @@
 //! What must be seen where members exchange messages.
 
+use cirrus_core::direct;
 use cirrus_core::ids::MemberId;
 use cirrus_core::member::{End, Line, Phase};
 use cirrus_core::messages::{Outcome, Talk};
@@ -66,9 +67,11 @@ pub(super) const TOLD_GONE: Witness<Mesh> = Witness {
     seen: |mesh| all(mesh).any(|(_, it)| it.got.iter().any(|(_, pieces)| pieces.is_none())),
 };
 pub(super) const SILENT: Witness<Mesh> = Witness {
-    name: "one waits for another that is silent, and nothing happens",
+    name: "one waits for another that is silent, and asks now and then whether it is there",
     seen: |mesh| {
-        let quiet = !mesh.timers.iter().any(|timer| matches!(timer, Timer::Beside(..)));
+        let asks = |timer: &Timer| matches!(timer, Timer::Beside(_, direct::Timer::Silence));
+        let mut clocks = mesh.timers.iter().filter(|timer| matches!(timer, Timer::Beside(..)));
+        let quiet = clocks.all(asks);
         let up = |it: &Talking, of| it.machine.lines.peers.get(&of).is_some_and(|it| it.out.line == Line::Up);
         quiet && talks(mesh).any(|(it, of, talk)| talk.wanted > 0 && up(it, of) && !dead(mesh, of))
     },

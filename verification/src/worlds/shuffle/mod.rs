@@ -10,7 +10,7 @@ use cirrus_core::member::Kind;
 use cirrus_core::{direct, member, shuffle};
 
 use super::World;
-use super::pipes::{FENCED_CALLS, REPEATED, RESUMED};
+use super::pipes::{FENCED_CALLS, REPEATED, RESUMED, STANDS_STILL};
 use crate::system::Witness;
 use crate::zip::beside::shuffles::{self, Shuffling};
 use crate::zip::{Action, Address, Fault, Mesh, Plan, Setup, Zip};
@@ -210,9 +210,24 @@ fn deaths() -> Vec<World> {
             }
         ),
         world!(
+            "shuffle-stopped",
+            "one stands still, and its connections stand",
+            (115_185, 28),
+            Small {
+                roles: &[Role::Receiver, Role::Both, Role::Sender],
+                pieces: 1,
+                window: 1,
+                faults: &[(Fault::Stop, 1)],
+                mortal: &[1],
+                prologue: all_call,
+                witnesses: &[COMPLETE, STANDS_STILL, HALF_LOST, RECEIVER_LOST],
+                ..PAIR
+            }
+        ),
+        world!(
             "shuffle-root",
             "the root dies anywhere, or is declared dead, in two rounds",
-            (25_301, 37),
+            (26_463, 37),
             Small {
                 roles: &[Role::Sender, Role::Receiver, Role::Sender],
                 rounds: 2,

@@ -1,6 +1,8 @@
 //! What can happen past the tree.
 
+use cirrus_core::channel::ToController;
 use cirrus_core::direct;
+use cirrus_core::ids::MemberId;
 use cirrus_core::member::Phase;
 
 use super::{Beside, Pair, Pipe, Plan};
@@ -79,7 +81,7 @@ impl Mesh {
     }
 
     /// Whether a timer of what runs beside a member may fire without anybody's being wronged.
-    pub(in crate::zip) fn is_line_due(&self, timer: direct::Timer) -> bool {
+    pub(in crate::zip) fn is_line_due(&self, address: Address, timer: direct::Timer) -> bool {
         match timer {
             direct::Timer::Redial(_) => true,
             direct::Timer::Missing(member) => {
@@ -87,7 +89,28 @@ impl Mesh {
                 // A controller that was restarted judges nobody until it knows its members.
                 !lives || self.controller.recovery.is_none() && !self.controller.tree.contains(member)
             }
+            // Before the verdict it is asked in vain; and once is enough as long as nobody has read it.
+            direct::Timer::Silence => self.live(address).is_some_and(|process| {
+                let asks = |word: &ToController<Address>| matches!(word, ToController::CheckRoll(_));
+                let judged = |it: &MemberId| !self.controller.tree.contains(*it);
+                self.controller.recovery.is_none()
+                    && !process.control.up.iter().any(asks)
+                    && self.stands_still(address).any(|it| it.machine.id.as_ref().is_some_and(judged))
+            }),
         }
+    }
+
+    /// The processes at the other ends of a process's connections that do nothing any more.
+    pub(crate) fn stands_still(&self, address: Address) -> impl Iterator<Item = &Process> {
+        let stands = |pipe: &Pipe| {
+            !pipe.dialling && !pipe.broken && pipe.caller_end == End::Open && pipe.called_end == End::Open
+        };
+        let ends =
+            self.pipes.iter().filter(move |(_, pipe)| stands(pipe)).filter_map(move |((one, other), _)| {
+                let other = if *one == address { Some(other) } else { (*other == address).then_some(one) };
+                other.filter(|it| self.live(**it).is_none())
+            });
+        ends.filter_map(|other| Some(&**self.processes.get(*other as usize)?))
     }
 
     /// What may go wrong past the tree.

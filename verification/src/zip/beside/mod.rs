@@ -88,6 +88,8 @@ pub struct PeerView {
     pub first: Position,
     /// It has said on this connection how far it is.
     pub told: bool,
+    /// Something is awaited over a connection with it that stands.
+    pub awaited: bool,
 }
 
 /// Something that every machine which speaks past the tree takes.
@@ -215,9 +217,9 @@ impl Beside {
 }
 
 impl PeerView {
-    fn of<T>(peer: &Peer<Address, T>) -> Self {
+    fn of<T: Clone>(peer: &Peer<Address, T>) -> Self {
         let (first, told) = (peer.out.first, peer.out.sent.is_some());
-        Self { gone: peer.gone, next: peer.inbox.next, first, told }
+        Self { gone: peer.gone, next: peer.inbox.next, first, told, awaited: peer.is_awaited() }
     }
 }
 
