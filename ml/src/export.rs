@@ -42,13 +42,14 @@ pub fn weights(job: &TrainJob, cells: &[u8]) -> Result<Vec<f32>, ExportError> {
     struct Weights<'a>(&'a TrainJob, &'a [u8]);
     impl WithOptimizer for Weights<'_> {
         type Output = Result<Vec<f32>, ExportError>;
-        fn call<O: Optimizer>(self, _: O) -> Self::Output {
+        fn call<O: Optimizer>(self, optimizer: O) -> Self::Output {
             let Self(job, cells) = self;
             let expected = job.cells() * O::Cell::COUNT * size_of::<f32>();
             if cells.len() != expected {
                 return Err(ExportError::Cells { found: cells.len(), expected });
             }
-            Ok(cells_of(view_floats(cells)?).map(O::weight).collect())
+            let cells = cells_of(view_floats(cells)?);
+            Ok(cells.map(|cell| O::weight(optimizer.begin(cell))).collect())
         }
     }
     let weights = job.optimizer().dispatch(Weights(job, cells))?;

@@ -1,7 +1,7 @@
 //! What to train and how: the one description that `train`, the store and the workers share.
 //!
 //! [`Description`] is the JSON text with everything optional that has a default; [`TrainJob`] is the same, checked
-//! and complete. A parameter that is unknown, out of range or without effect (say `adagrad_initial` beside `sgd`)
+//! and complete. A parameter that is unknown, out of range or without effect (say `momentum` beside `sgd`)
 //! is refused by name, so that no run differs from what its author believed. What is sent to others is
 //! [`TrainJob::to_json`], in which no default is left to the reader.
 
@@ -11,7 +11,9 @@ use serde::de::{Error, Unexpected};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::model::{Logistic, ModelName};
-use crate::optimizer::{Adagrad, AnyOptimizer, OptimizerName, Sgd};
+use crate::optimizer::{
+    Adagrad, Adam, AnyOptimizer, Ftrl, Momentum, Nesterov, NormalizedAdagrad, OptimizerName, Penalty, Sgd,
+};
 
 /// Keys have at most this many bits.
 pub use cirrus_protocol::partition::MAX_HASH_BITS;
@@ -43,13 +45,28 @@ pub struct Description {
     /// What the rate is multiplied by from pass to pass; at most 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_decay: Option<f64>,
-    /// What AdaGrad's sums of squared gradients start from.
+    /// What the sums of squared gradients of AdaGrad, normalised or not, start from.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adagrad_initial: Option<f64>,
-    /// Strength of the L1 penalty.
+    /// What momentum and Nesterov keep of a velocity from step to step; below 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub momentum: Option<f64>,
+    /// What Adam keeps of its mean gradient from step to step; below 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adam_beta1: Option<f64>,
+    /// What Adam keeps of its mean squared gradient from step to step; below 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adam_beta2: Option<f64>,
+    /// What keeps Adam's divisor from 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adam_epsilon: Option<f64>,
+    /// What lowers FTRL's first rates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ftrl_beta: Option<f64>,
+    /// Strength of the L1 penalty: of the mean loss; with FTRL, of the summed loss.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub l1: Option<f64>,
-    /// Strength of the L2 penalty.
+    /// Strength of the L2 penalty: of the mean loss; with FTRL, of the summed loss.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub l2: Option<f64>,
     /// Whether the rows of a block are taken in a random order, another in each pass.
@@ -115,7 +132,7 @@ pub enum JobError {
         /// The parameter.
         name: &'static str,
         /// With what it has no effect.
-        because: &'static str,
+        because: String,
     },
 }
 
@@ -134,6 +151,52 @@ fn in_range(
     }
 }
 
+/// Checks the parameters of the optimiser, fills in their defaults, and refuses those of others.
+fn optimizer(d: &mut Description, penalty: Penalty) -> Result<AnyOptimizer, JobError> {
+    use OptimizerName::{
+        Adagrad as A, Adam as M, Ftrl as F, Momentum as V, Nesterov as N, NormalizedAdagrad as G,
+    };
+    let own: [(&'static str, Option<f64>, &[OptimizerName]); 6] = [
+        ("adagrad_initial", d.adagrad_initial, &[A, G]),
+        ("momentum", d.momentum, &[V, N]),
+        ("adam_beta1", d.adam_beta1, &[M]),
+        ("adam_beta2", d.adam_beta2, &[M]),
+        ("adam_epsilon", d.adam_epsilon, &[M]),
+        ("ftrl_beta", d.ftrl_beta, &[F]),
+    ];
+    for (name, given, optimizers) in own {
+        if given.is_some() && !optimizers.contains(&d.optimizer) {
+            let because = format!("beside the optimizer {}", d.optimizer.as_str());
+            return Err(JobError::Ineffective { name, because });
+        }
+    }
+    let positive = |name, value| in_range(name, value, "a number above 0", |v| v > 0.0);
+    let kept = |name, value| in_range(name, value, "at least 0, below 1", |v| (0.0..1.0).contains(&v));
+    let rate = positive("rate", *d.rate.get_or_insert(TrainJob::default_rate(d.optimizer)))?;
+    let mut initial =
+        || positive("adagrad_initial", *d.adagrad_initial.get_or_insert(TrainJob::ADAGRAD_INITIAL));
+    let momentum = |given: &mut Option<f64>| -> Result<Momentum, JobError> {
+        Ok(Momentum { rate, momentum: kept("momentum", *given.get_or_insert(TrainJob::MOMENTUM))? })
+    };
+    Ok(match d.optimizer {
+        OptimizerName::Sgd => AnyOptimizer::Sgd(Sgd { rate }),
+        V => AnyOptimizer::Momentum(momentum(&mut d.momentum)?),
+        N => AnyOptimizer::Nesterov(Nesterov(momentum(&mut d.momentum)?)),
+        A => AnyOptimizer::Adagrad(Adagrad { rate, initial: initial()? }),
+        G => AnyOptimizer::NormalizedAdagrad(NormalizedAdagrad { rate, initial: initial()? }),
+        M => AnyOptimizer::Adam(Adam {
+            rate,
+            beta1: kept("adam_beta1", *d.adam_beta1.get_or_insert(TrainJob::ADAM_BETA1))?,
+            beta2: kept("adam_beta2", *d.adam_beta2.get_or_insert(TrainJob::ADAM_BETA2))?,
+            epsilon: positive("adam_epsilon", *d.adam_epsilon.get_or_insert(TrainJob::ADAM_EPSILON))?,
+        }),
+        F => {
+            let beta = positive("ftrl_beta", *d.ftrl_beta.get_or_insert(TrainJob::FTRL_BETA))?;
+            AnyOptimizer::Ftrl(Ftrl { rate, beta, penalty })
+        }
+    })
+}
+
 impl TryFrom<Description> for TrainJob {
     type Error = JobError;
 
@@ -149,35 +212,31 @@ impl TryFrom<Description> for TrainJob {
         if passes == 0 {
             return Err(JobError::OutOfRange { name: "passes", found: 0.0, expected: "at least 1" });
         }
-        if d.rate_decay.is_some_and(|decay| decay != 1.0) && passes == 1 {
-            return Err(JobError::Ineffective { name: "rate_decay", because: "with a single pass" });
-        }
-        let rate_decay = *d.rate_decay.get_or_insert(if passes == 1 { 1.0 } else { Self::RATE_DECAY });
-        in_range("rate_decay", rate_decay, "above 0, at most 1", |v| v > 0.0 && v <= 1.0)?;
-
-        let positive = |name, value| in_range(name, value, "a number above 0", |v| v > 0.0);
-        let optimizer = match d.optimizer {
-            OptimizerName::Sgd => {
-                if d.adagrad_initial.is_some() {
-                    let because = "beside the optimizer sgd";
-                    return Err(JobError::Ineffective { name: "adagrad_initial", because });
-                }
-                AnyOptimizer::Sgd(Sgd { rate: positive("rate", *d.rate.get_or_insert(Self::SGD_RATE))? })
+        let ineffective = |name, because: &str| JobError::Ineffective { name, because: because.to_owned() };
+        if d.rate_decay.is_some_and(|decay| decay != 1.0) {
+            if passes == 1 {
+                return Err(ineffective("rate_decay", "with a single pass"));
             }
-            OptimizerName::Adagrad => AnyOptimizer::Adagrad(Adagrad {
-                rate: positive("rate", *d.rate.get_or_insert(Self::ADAGRAD_RATE))?,
-                initial: positive(
-                    "adagrad_initial",
-                    *d.adagrad_initial.get_or_insert(Self::ADAGRAD_INITIAL),
-                )?,
-            }),
+            if d.optimizer == OptimizerName::Ftrl {
+                return Err(ineffective(
+                    "rate_decay",
+                    "beside the optimizer ftrl, whose rates fall by themselves",
+                ));
+            }
+        }
+        let steady = passes == 1 || d.optimizer == OptimizerName::Ftrl;
+        let rate_decay = *d.rate_decay.get_or_insert(if steady { 1.0 } else { Self::RATE_DECAY });
+        in_range("rate_decay", rate_decay, "above 0, at most 1", |v| v > 0.0 && v <= 1.0)?;
+        let strength = |name, value| in_range(name, value, "a number of at least 0", |v| v >= 0.0);
+        let penalty = Penalty {
+            l1: strength("l1", *d.l1.get_or_insert(0.0))?,
+            l2: strength("l2", *d.l2.get_or_insert(0.0))?,
         };
-        let penalty = |name, value| in_range(name, value, "a number of at least 0", |v| v >= 0.0);
+        let optimizer = optimizer(d, penalty)?;
         let model = match d.model {
-            ModelName::LogisticRegression => Logistic {
-                l1: penalty("l1", *d.l1.get_or_insert(0.0))?,
-                l2: penalty("l2", *d.l2.get_or_insert(0.0))?,
-            },
+            // FTRL's own rule holds its penalties.
+            ModelName::LogisticRegression if d.optimizer == OptimizerName::Ftrl => Logistic::default(),
+            ModelName::LogisticRegression => Logistic { penalty },
         };
         let seed = *d.seed.get_or_insert(0);
         let shuffle = *d.shuffle.get_or_insert(false);
@@ -188,14 +247,31 @@ impl TryFrom<Description> for TrainJob {
 impl TrainJob {
     /// Passes unless told otherwise.
     pub const PASSES: u32 = 5;
-    /// Rate of [`Sgd`] unless told otherwise.
-    pub const SGD_RATE: f64 = 0.01;
-    /// Rate of [`Adagrad`] unless told otherwise.
-    pub const ADAGRAD_RATE: f64 = 0.1;
-    /// What the rate is multiplied by from pass to pass unless told otherwise; 1 with a single pass.
+    /// What the rate is multiplied by from pass to pass unless told otherwise; 1 with a single pass, and
+    /// with [`Ftrl`].
     pub const RATE_DECAY: f64 = 0.9;
     /// Start of [`Adagrad`]'s sums unless told otherwise.
     pub const ADAGRAD_INITIAL: f64 = 1.0;
+    /// What [`Momentum`] keeps of a velocity unless told otherwise.
+    pub const MOMENTUM: f64 = 0.9;
+    /// What [`Adam`] keeps of its mean gradient unless told otherwise.
+    pub const ADAM_BETA1: f64 = 0.9;
+    /// What [`Adam`] keeps of its mean squared gradient unless told otherwise.
+    pub const ADAM_BETA2: f64 = 0.999;
+    /// What keeps [`Adam`]'s divisor from 0 unless told otherwise.
+    pub const ADAM_EPSILON: f64 = 1e-8;
+    /// What lowers [`Ftrl`]'s first rates unless told otherwise.
+    pub const FTRL_BETA: f64 = 1.0;
+
+    /// The rate unless told otherwise.
+    #[must_use]
+    pub fn default_rate(optimizer: OptimizerName) -> f64 {
+        match optimizer {
+            OptimizerName::Sgd => 0.01,
+            OptimizerName::Momentum | OptimizerName::Nesterov | OptimizerName::Adam => 0.001,
+            OptimizerName::Adagrad | OptimizerName::NormalizedAdagrad | OptimizerName::Ftrl => 0.1,
+        }
+    }
 
     /// Reads and checks the JSON text of a [`Description`].
     ///
@@ -281,6 +357,11 @@ impl TrainJob {
             ("rate", d.rate),
             ("rate_decay", d.rate_decay),
             ("adagrad_initial", d.adagrad_initial),
+            ("momentum", d.momentum),
+            ("adam_beta1", d.adam_beta1),
+            ("adam_beta2", d.adam_beta2),
+            ("adam_epsilon", d.adam_epsilon),
+            ("ftrl_beta", d.ftrl_beta),
             ("l1", d.l1),
             ("l2", d.l2),
             ("shuffle", shuffle),

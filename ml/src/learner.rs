@@ -47,9 +47,9 @@ struct BlockLearner<O: Optimizer> {
     optimizer: O,
     /// The key list that holds the bias alone.
     bias: Vec<u8>,
-    cells: Vec<O::Cell>,
+    cells: Vec<O::Local>,
     order: Vec<u32>,
-    scratch: Scratch<O::Cell>,
+    scratch: Scratch<O::Local>,
     /// The update's columns, one behind the other.
     columns: Vec<f32>,
 }
@@ -97,13 +97,13 @@ impl<O: Optimizer> Learner for BlockLearner<O> {
             let text = format!("logistic_regression needs labels of 0 and 1, the dataset has {label}");
             return Err(LearnError::Description(text));
         }
+        let optimizer = self.optimizer.scaled(self.job.rate_factor(name.pass));
         self.cells.clear();
-        self.cells.extend(cells_of::<O::Cell>(start));
+        self.cells.extend(cells_of::<O::Cell>(start).map(|cell| optimizer.begin(cell)));
         let order = self.job.shuffle().then(|| {
             order::of_rows(self.job.seed(), name, block.labels.len() as u32, &mut self.order);
             self.order.as_slice()
         });
-        let optimizer = self.optimizer.scaled(self.job.rate_factor(name.pass));
         let rows = Rows { block, order };
         let loss_sum = self.job.model().learn(optimizer, rows, &mut self.cells, &mut self.scratch);
 

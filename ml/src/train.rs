@@ -11,7 +11,7 @@ use cirrus_protocol::model::{Model, TrainingInfo};
 use cirrus_protocol::partition::DecodedBlock;
 use cirrus_runtime::dataset::{Dataset, DatasetError, Side};
 use cirrus_runtime::learner::{LearnError, Learner};
-use cirrus_runtime::table::{Table, TableError};
+use cirrus_runtime::table::{Origin, Table, TableError};
 use serde::Serialize;
 
 use crate::export::{self, ExportError};
@@ -117,7 +117,8 @@ impl LocalTrainer {
         let report = self.learner.learn(name, block, &self.cells, reference, &mut self.update)?;
         let update = Update::parse(&self.update)?;
         self.table.check_update(&self.keys, update)?;
-        self.table.apply(&self.keys, update);
+        let rows = block.labels.len() as u32;
+        self.table.apply(&self.keys, update, Origin { pass: name.pass, rows });
         Ok(report)
     }
 

@@ -11,6 +11,7 @@
 
 use std::sync::Arc;
 
+use cirrus_core::ids::Pass;
 use cirrus_protocol::gradient::Update;
 
 /// A model's parameters, one cell of `f32`s a key. One per job and shard.
@@ -38,7 +39,7 @@ pub trait Table: Send {
     fn read(&mut self, keys: &[u8], cells: &mut Vec<u8>);
 
     /// Applies an update that passed [`Table::check_update`]. It cannot fail.
-    fn apply(&mut self, keys: &[u8], update: Update<'_>);
+    fn apply(&mut self, keys: &[u8], update: Update<'_>, of: Origin);
 
     /// Appends the whole state to `out`, in a form that [`Table::restore`] takes back.
     fn snapshot(&self, out: &mut Vec<u8>);
@@ -48,6 +49,15 @@ pub trait Table: Send {
     /// # Errors
     /// [`TableError::Snapshot`] when the bytes are of another model or damaged; the table is then unchanged.
     fn restore(&mut self, bytes: &[u8]) -> Result<(), TableError>;
+}
+
+/// What an update was computed from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// In which pass.
+    pub pass: Pass,
+    /// From how many rows.
+    pub rows: u32,
 }
 
 /// Makes a table from a job's model description (JSON text).

@@ -40,6 +40,7 @@ use crate::job_folder::JobFolder;
     cirrus train clicks.cirrus\n  \
     cirrus train clicks.cirrus --workers 4 --passes 5 --rate 0.1 --out clicks.model\n  \
     cirrus train clicks.cirrus --optimizer sgd --rate 0.002 --l2 1e-6 --workers 1\n  \
+    cirrus train clicks.cirrus --optimizer ftrl --l1 2 --rate 0.05     a sparse model\n  \
     cirrus train clicks.cirrus --job job.json    with {\"rate\": 0.05, \"l2\": 0.01} in job.json\n  \
     cirrus train clicks.cirrus --staleness sync --json > result.json")]
 pub(crate) struct Arguments {
@@ -78,20 +79,37 @@ struct Parameters {
     /// How a gradient changes a weight [default: adagrad]
     #[arg(long, value_enum)]
     optimizer: Option<Optimizer>,
-    /// Learning rate [default: 0.1 for adagrad, 0.01 for sgd]
+    /// Learning rate [default: 0.1 for adagrad, normalized-adagrad and ftrl, 0.01 for sgd, 0.001 for momentum, nesterov
+    /// and adam]
     #[arg(long, allow_negative_numbers = true)]
     rate: Option<f64>,
-    /// What the rate is multiplied by from pass to pass [default: 0.9]
+    /// What the rate is multiplied by from pass to pass; not with ftrl [default: 0.9]
     #[arg(long, value_name = "FACTOR", allow_negative_numbers = true)]
     rate_decay: Option<f64>,
-    /// Where adagrad's sums of squared gradients start [default: 1]
+    /// Where the sums of squared gradients of adagrad and normalized-adagrad start [default: 1]
     #[arg(long, value_name = "SUM", allow_negative_numbers = true)]
     adagrad_initial: Option<f64>,
-    /// Strength of the L1 penalty; weights that it makes exactly 0 need --workers 0, or one worker with --window 1:
-    /// where updates race, small ones may be left [default: 0]
+    /// What momentum and nesterov keep of a weight's velocity from step to step [default: 0.9]
+    #[arg(long, value_name = "FACTOR", allow_negative_numbers = true)]
+    momentum: Option<f64>,
+    /// What adam keeps of its mean gradient from step to step [default: 0.9]
+    #[arg(long, value_name = "FACTOR", allow_negative_numbers = true)]
+    adam_beta1: Option<f64>,
+    /// What adam keeps of its mean squared gradient from step to step [default: 0.999]
+    #[arg(long, value_name = "FACTOR", allow_negative_numbers = true)]
+    adam_beta2: Option<f64>,
+    /// What keeps adam's divisor from 0 [default: 1e-8]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    adam_epsilon: Option<f64>,
+    /// What lowers ftrl's first rates [default: 1]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    ftrl_beta: Option<f64>,
+    /// Strength of the L1 penalty on every weight, in units of the mean loss (of the summed loss for ftrl); weights that
+    /// it makes exactly 0 need ftrl, --workers 0, or one worker with --window 1: where updates race, small ones may be
+    /// left [default: 0]
     #[arg(long, allow_negative_numbers = true)]
     l1: Option<f64>,
-    /// Strength of the L2 penalty [default: 0]
+    /// Strength of the L2 penalty on every weight, in units of the mean loss (of the summed loss for ftrl) [default: 0]
     #[arg(long, allow_negative_numbers = true)]
     l2: Option<f64>,
     /// Seed of all random choices; one worker and one seed give the same model, bit for bit [default: 0]
@@ -104,8 +122,34 @@ struct Parameters {
 
 #[derive(Clone, Copy, ValueEnum)]
 enum Optimizer {
+    /// A rate for each weight, falling with its gradients so far
     Adagrad,
+    /// The same, and indifferent to the units in which features were measured
+    NormalizedAdagrad,
+    /// One rate for all weights
     Sgd,
+    /// sgd with a velocity for each weight
+    Momentum,
+    /// momentum that looks one step ahead
+    Nesterov,
+    /// Means of gradients and of their squares for each weight
+    Adam,
+    /// FTRL-proximal: with --l1, weights that are exactly 0
+    Ftrl,
+}
+
+impl From<Optimizer> for OptimizerName {
+    fn from(given: Optimizer) -> Self {
+        match given {
+            Optimizer::Adagrad => Self::Adagrad,
+            Optimizer::NormalizedAdagrad => Self::NormalizedAdagrad,
+            Optimizer::Sgd => Self::Sgd,
+            Optimizer::Momentum => Self::Momentum,
+            Optimizer::Nesterov => Self::Nesterov,
+            Optimizer::Adam => Self::Adam,
+            Optimizer::Ftrl => Self::Ftrl,
+        }
+    }
 }
 
 /// The bound on staleness, if there is one.
@@ -131,19 +175,20 @@ fn seconds(text: &str) -> Result<Duration, String> {
 impl Parameters {
     fn job(&self, hash_bits: u8) -> Result<TrainJob, Failure> {
         let of_file = self.job.as_deref().map_or_else(|| Ok(Description::default()), described)?;
-        let optimizer = self.optimizer.map(|given| match given {
-            Optimizer::Adagrad => OptimizerName::Adagrad,
-            Optimizer::Sgd => OptimizerName::Sgd,
-        });
         let description = Description {
             model: of_file.model,
             hash_bits: if of_file.hash_bits == 0 { hash_bits } else { of_file.hash_bits },
-            optimizer: optimizer.unwrap_or(of_file.optimizer),
+            optimizer: self.optimizer.map_or(of_file.optimizer, Into::into),
             passes: self.passes.or(of_file.passes),
             seed: self.seed.or(of_file.seed),
             rate: self.rate.or(of_file.rate),
             rate_decay: self.rate_decay.or(of_file.rate_decay),
             adagrad_initial: self.adagrad_initial.or(of_file.adagrad_initial),
+            momentum: self.momentum.or(of_file.momentum),
+            adam_beta1: self.adam_beta1.or(of_file.adam_beta1),
+            adam_beta2: self.adam_beta2.or(of_file.adam_beta2),
+            adam_epsilon: self.adam_epsilon.or(of_file.adam_epsilon),
+            ftrl_beta: self.ftrl_beta.or(of_file.ftrl_beta),
             l1: self.l1.or(of_file.l1),
             l2: self.l2.or(of_file.l2),
             shuffle: self.shuffle.then_some(true).or(of_file.shuffle),
@@ -162,6 +207,11 @@ impl Parameters {
             "rate" => self.rate.is_some(),
             "rate_decay" => self.rate_decay.is_some(),
             "adagrad_initial" => self.adagrad_initial.is_some(),
+            "momentum" => self.momentum.is_some(),
+            "adam_beta1" => self.adam_beta1.is_some(),
+            "adam_beta2" => self.adam_beta2.is_some(),
+            "adam_epsilon" => self.adam_epsilon.is_some(),
+            "ftrl_beta" => self.ftrl_beta.is_some(),
             "l1" => self.l1.is_some(),
             "l2" => self.l2.is_some(),
             _ => false,

@@ -2,6 +2,7 @@ use cirrus_core::ids::{BlockId, CallId, GradientName, Pass};
 use cirrus_protocol::gradient::{KeyReference, Update, encode, view_floats};
 use cirrus_protocol::keys::{KeyLimit, decode_sequence};
 use cirrus_runtime::learner::LearnError;
+use cirrus_runtime::table::Origin;
 
 use super::factory;
 use crate::job::TrainJob;
@@ -40,7 +41,7 @@ fn it_asks_for_the_dictionary_and_the_bias() {
 #[test]
 fn without_staleness_a_store_changes_nothing() {
     for (parameters, l1) in
-        [("", 0.0), (r#", "l1": 0.01, "l2": 0.001, "rate_decay": 0.5, "passes": 3"#, 0.01)]
+        [("", 0.0), (r#", "l1": 0.001, "l2": 0.001, "rate_decay": 0.5, "passes": 3"#, 0.001)]
     {
         let job = job(parameters);
         let AnyOptimizer::Adagrad(adagrad) = job.optimizer() else { panic!("adagrad is the default") };
@@ -161,11 +162,11 @@ fn divergence_names_the_pass_and_the_block() {
 
 #[test]
 fn a_job_that_cannot_be_used_is_refused_by_the_factories() {
-    let text = br#"{"hash_bits": 6, "momentum": 0.9}"#;
+    let text = br#"{"hash_bits": 6, "inertia": 0.9}"#;
     let error = factory()(text).err().unwrap();
-    assert!(error.to_string().contains("momentum"), "{error}");
+    assert!(error.to_string().contains("inertia"), "{error}");
     let error = table::factory()(text).err().unwrap();
-    assert!(error.to_string().contains("momentum"), "{error}");
+    assert!(error.to_string().contains("inertia"), "{error}");
 }
 
 /// The original's L2 had the wrong sign and ended in NaN at a strength of 0.5.
@@ -218,7 +219,8 @@ fn workers_that_race_end_near_where_one_worker_ends() {
                     }
                     let mut bytes = Vec::new();
                     encode(REFERENCE, &columns.each_ref().map(Vec::as_slice), &mut bytes).unwrap();
-                    table.apply(&keys, Update::parse(&bytes).unwrap());
+                    let of = Origin { pass: Pass(pass), rows: 100 };
+                    table.apply(&keys, Update::parse(&bytes).unwrap(), of);
                 }
             }
         }

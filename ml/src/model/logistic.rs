@@ -1,25 +1,23 @@
 //! Sparse logistic regression, one step a row.
 //!
 //! For a row with label y in {0, 1}, values x and margin z = w.x + bias, a step goes against the gradient of
-//! `ln(1 + exp(z)) - y z + l2/2 * (sum of w_j^2 over the row's coordinates j)`, that is
-//! `(p - y) x_j + l2 w_j` with `p = 1 / (1 + exp(-z))`, then moves each w_j of the row towards 0 by l1 times its
-//! rate, never across. Both penalties act on the coordinates of the row alone: a key that occurs in n rows is
-//! penalised n times a pass. The bias has the value 1 in every row and is not penalised.
+//! `ln(1 + exp(z)) - y z`, that is `(p - y) x_j` with `p = 1 / (1 + exp(-z))`. Then the penalties act on every weight,
+//! touched or not, so that what is minimised is the mean loss plus `l1 |w| + l2/2 w^2` ([`Penalty`]); they are taken
+//! up when a weight is next used, and for all of the block at its end. The bias has the value 1 in every row and is not
+//! penalised.
 //!
 //! A row is taken in three loops: gather its cells into a small buffer while adding up the margin, step all of the
 //! buffer (the loop that the compiler turns into vector code, roots and divisions included), scatter it back. The
 //! margin is added up in [`LANES`] partial sums in a fixed order, so the bits do not depend on the processor.
 
 use super::{Model, Rows, Scratch, sigmoid::LossSum, sigmoid::sigmoid};
-use crate::optimizer::{LANES, Optimizer};
+use crate::optimizer::{LANES, Optimizer, Penalty};
 
 /// Sparse logistic regression.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Logistic {
-    /// Strength of the L1 penalty, at least 0.
-    pub l1: f32,
-    /// Strength of the L2 penalty, at least 0.
-    pub l2: f32,
+    /// What keeps weights small.
+    pub penalty: Penalty,
 }
 
 impl Model for Logistic {
@@ -27,11 +25,11 @@ impl Model for Logistic {
         self,
         optimizer: O,
         rows: Rows<'_>,
-        cells: &mut [O::Cell],
-        scratch: &mut Scratch<O::Cell>,
+        cells: &mut [O::Local],
+        scratch: &mut Scratch<O::Local>,
     ) -> f64 {
-        scratch.fit(rows.block, optimizer.initial());
-        let walk = match (!rows.block.values.is_empty(), self.l1 != 0.0) {
+        scratch.fit(rows.block, optimizer.begin(optimizer.initial()));
+        let walk = match (!rows.block.values.is_empty(), !self.penalty.is_none()) {
             (false, false) => Self::walk::<O, false, false>,
             (false, true) => Self::walk::<O, false, true>,
             (true, false) => Self::walk::<O, true, false>,
@@ -42,59 +40,80 @@ impl Model for Logistic {
 }
 
 impl Logistic {
-    /// The loop over rows. Without `VALUES` all values are 1; without `L1` that penalty is 0. (Without L2 the penalty
-    /// is computed all the same: in vector code it costs nothing, the other two cost a quarter.)
-    fn walk<O: Optimizer, const VALUES: bool, const L1: bool>(
+    /// The loop over rows. Without `VALUES` all values are 1; without `PENALTY` there is none.
+    fn walk<O: Optimizer, const VALUES: bool, const PENALTY: bool>(
         self,
         optimizer: O,
         rows: Rows<'_>,
-        cells: &mut [O::Cell],
-        scratch: &mut Scratch<O::Cell>,
+        cells: &mut [O::Local],
+        scratch: &mut Scratch<O::Local>,
     ) -> f64 {
         let Rows { block, order } = rows;
         let keys = block.keys.len();
         let (cells, last) = cells.split_at_mut(keys);
-        let mut bias = last[0];
+        let mut bias = optimizer.meet(last[0], 1.0);
         let mut loss = LossSum::default();
         for i in 0..block.labels.len() {
             let row = order.map_or(i, |order| order[i] as usize);
             let span = block.row_starts[row] as usize..block.row_starts[row + 1] as usize;
             let ids = &block.ids[span.clone()];
             let values = if VALUES { &block.values[span] } else { &[] };
+            if PENALTY {
+                self.catch_up(optimizer, ids, i as u32, cells, &mut scratch.penalised);
+            }
             let groups = ids.len().div_ceil(LANES);
             let buffer = &mut scratch.cells[..groups];
             let xs = &mut scratch.values[..if VALUES { groups } else { 0 }];
 
-            let margin = gather::<O, VALUES>(cells, ids, values, buffer, xs) + O::weight(bias);
+            let margin = gather::<O, VALUES>(optimizer, cells, ids, values, buffer, xs) + O::weight(bias);
             let label = block.labels[row];
             let (probability, e) = sigmoid(margin);
             loss.add(margin, label, e);
             let gradient = probability - label;
-            self.step::<O, VALUES, L1>(optimizer, gradient, buffer, xs);
+            step::<O, VALUES>(optimizer, gradient, buffer, xs);
             bias = optimizer.step(bias, gradient);
             scatter(buffer, ids, cells);
+        }
+        if PENALTY {
+            for (cell, penalised) in cells.iter_mut().zip(&scratch.penalised) {
+                let missing = block.labels.len() as u32 - penalised;
+                *cell = optimizer.penalise(*cell, self.penalty, missing.into());
+            }
         }
         last[0] = bias;
         loss.total()
     }
 
-    /// One step of all cells in the buffer.
+    /// Takes up the penalties of all rows before this one.
     #[inline(always)]
-    fn step<O: Optimizer, const VALUES: bool, const L1: bool>(
+    fn catch_up<O: Optimizer>(
         self,
         optimizer: O,
-        gradient: f32,
-        buffer: &mut [[O::Cell; LANES]],
-        xs: &[[f32; LANES]],
+        ids: &[u32],
+        row: u32,
+        cells: &mut [O::Local],
+        penalised: &mut [u32],
     ) {
-        for (group, lanes) in buffer.iter_mut().enumerate() {
-            for (lane, cell) in lanes.iter_mut().enumerate() {
-                let g = if VALUES { gradient * xs[group][lane] } else { gradient };
-                *cell = optimizer.step(*cell, g + self.l2 * O::weight(*cell));
-                if L1 {
-                    *cell = optimizer.shrink(*cell, self.l1);
-                }
-            }
+        for &id in ids {
+            let (cell, penalised) = (&mut cells[id as usize], &mut penalised[id as usize]);
+            *cell = optimizer.penalise(*cell, self.penalty, (row - *penalised).into());
+            *penalised = row;
+        }
+    }
+}
+
+/// One step of all cells in the buffer.
+#[inline(always)]
+fn step<O: Optimizer, const VALUES: bool>(
+    optimizer: O,
+    gradient: f32,
+    buffer: &mut [[O::Local; LANES]],
+    xs: &[[f32; LANES]],
+) {
+    for (group, lanes) in buffer.iter_mut().enumerate() {
+        for (lane, cell) in lanes.iter_mut().enumerate() {
+            let g = if VALUES { gradient * xs[group][lane] } else { gradient };
+            *cell = optimizer.step(*cell, g);
         }
     }
 }
@@ -102,10 +121,11 @@ impl Logistic {
 /// Copies a row's cells into the buffer, and its values behind each other into `xs`; the row's margin without bias.
 #[inline(always)]
 fn gather<O: Optimizer, const VALUES: bool>(
-    cells: &[O::Cell],
+    optimizer: O,
+    cells: &[O::Local],
     ids: &[u32],
     values: &[f32],
-    buffer: &mut [[O::Cell; LANES]],
+    buffer: &mut [[O::Local; LANES]],
     xs: &mut [[f32; LANES]],
 ) -> f32 {
     let mut sums = [0.0_f32; LANES];
@@ -113,10 +133,11 @@ fn gather<O: Optimizer, const VALUES: bool>(
         xs.as_flattened_mut()[..values.len()].copy_from_slice(values);
     }
     let (groups, rest) = ids.as_chunks::<LANES>();
-    let mut take = |group: usize, lane: usize, id: u32, out: &mut [O::Cell; LANES]| {
-        let cell = cells[id as usize];
+    let mut take = |group: usize, lane: usize, id: u32, out: &mut [O::Local; LANES]| {
+        let x = if VALUES { xs[group][lane] } else { 1.0 };
+        let cell = optimizer.meet(cells[id as usize], x);
         out[lane] = cell;
-        sums[lane] += if VALUES { O::weight(cell) * xs[group][lane] } else { O::weight(cell) };
+        sums[lane] += O::weight(cell) * x;
     };
     let (full, last) = buffer.split_at_mut(groups.len());
     for (group, (ids, out)) in groups.iter().zip(full).enumerate() {

@@ -52,8 +52,8 @@ pub trait Model: Copy + Debug + Send + Sync + 'static {
         self,
         optimizer: O,
         rows: Rows<'_>,
-        cells: &mut [O::Cell],
-        scratch: &mut Scratch<O::Cell>,
+        cells: &mut [O::Local],
+        scratch: &mut Scratch<O::Local>,
     ) -> f64;
 }
 
@@ -71,11 +71,13 @@ pub struct Rows<'a> {
 pub struct Scratch<C> {
     cells: Vec<[C; LANES]>,
     values: Vec<[f32; LANES]>,
+    /// For each cell of the block, how many rows' penalties are in it.
+    penalised: Vec<u32>,
 }
 
 impl<C: Copy> Default for Scratch<C> {
     fn default() -> Self {
-        Self { cells: Vec::new(), values: Vec::new() }
+        Self { cells: Vec::new(), values: Vec::new(), penalised: Vec::new() }
     }
 }
 
@@ -89,6 +91,8 @@ impl<C: Copy> Scratch<C> {
         self.cells.resize(groups, [filler; LANES]);
         self.values.clear();
         self.values.resize(groups, [0.0; LANES]);
+        self.penalised.clear();
+        self.penalised.resize(block.keys.len(), 0);
     }
 }
 

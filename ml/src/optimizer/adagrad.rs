@@ -8,7 +8,7 @@
 //! was learnt about it, and updates about different rows' rare features all count in full. Without this, workers
 //! that start from the same cells add up their steps and overshoot on every feature that all of them see.
 
-use super::{Floats, Optimizer, moved, towards_zero};
+use super::{Floats, Optimizer, Penalty, moved};
 
 /// `squares += gradient^2; w -= rate * gradient / sqrt(squares)`, each weight by itself.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,6 +45,7 @@ impl Floats for AdagradCell {
 
 impl Optimizer for Adagrad {
     type Cell = AdagradCell;
+    type Local = AdagradCell;
     /// `G`, the effective gradient; `D`, the sum of squared gradients; `B`, the sum that the worker started from.
     type Update = [f32; 3];
 
@@ -53,13 +54,23 @@ impl Optimizer for Adagrad {
         AdagradCell { weight: 0.0, squares: self.initial }
     }
 
-    #[inline(always)]
-    fn weight(cell: AdagradCell) -> f32 {
-        cell.weight
-    }
-
     fn scaled(self, factor: f32) -> Self {
         Self { rate: self.rate * factor, ..self }
+    }
+
+    #[inline(always)]
+    fn begin(self, cell: AdagradCell) -> AdagradCell {
+        cell
+    }
+
+    #[inline(always)]
+    fn end(self, local: AdagradCell) -> AdagradCell {
+        local
+    }
+
+    #[inline(always)]
+    fn weight(local: AdagradCell) -> f32 {
+        local.weight
     }
 
     #[inline(always)]
@@ -69,9 +80,9 @@ impl Optimizer for Adagrad {
     }
 
     #[inline(always)]
-    fn shrink(self, cell: AdagradCell, l1: f32) -> AdagradCell {
-        let distance = self.rate * l1 / cell.squares.sqrt();
-        AdagradCell { weight: towards_zero(cell.weight, distance), ..cell }
+    fn penalise(self, cell: AdagradCell, penalty: Penalty, steps: f64) -> AdagradCell {
+        let rate = self.rate / cell.squares.sqrt();
+        AdagradCell { weight: penalty.after(cell.weight, rate, steps), ..cell }
     }
 
     #[inline(always)]
@@ -88,11 +99,16 @@ impl Optimizer for Adagrad {
     #[inline(always)]
     fn apply(self, cell: AdagradCell, [gradient, added, base]: [f32; 3]) -> AdagradCell {
         let squares = cell.squares + added;
-        // What others have added since; 0 when this update did not race with any.
-        let raced = cell.squares - base;
-        // Divided in any case, then chosen: a choice is vector code, a division under a condition is not.
-        let share = added / (added + raced);
-        let share = if raced > 0.0 { share } else { 1.0 };
+        let share = share(added, cell.squares - base);
         AdagradCell { weight: moved(cell.weight, self.rate * share * gradient / squares.sqrt()), squares }
     }
+}
+
+/// How much of its way an update goes that learnt `added`, when others have learnt `raced` since it began: 0, or less
+/// after a restart, when it did not race with any.
+#[inline(always)]
+pub(super) fn share(added: f32, raced: f32) -> f32 {
+    // Divided in any case, then chosen: a choice is vector code, a division under a condition is not.
+    let share = added / (added + raced);
+    if raced > 0.0 { share } else { 1.0 }
 }

@@ -10,7 +10,7 @@ use super::{Floats, Optimizer, cells_of};
 
 /// Replaces `out` by the columns of the updates that lead from the cells in `start`, as they travel, to those in
 /// `end`; there are as many.
-pub fn fill<O: Optimizer>(optimizer: O, start: &[F32], end: &[O::Cell], out: &mut Vec<f32>) {
+pub fn fill<O: Optimizer>(optimizer: O, start: &[F32], end: &[O::Local], out: &mut Vec<f32>) {
     out.clear();
     out.resize(end.len() * O::Update::COUNT, 0.0);
     for (column, values) in out.chunks_exact_mut(end.len().max(1)).enumerate() {

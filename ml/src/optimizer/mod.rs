@@ -7,21 +7,33 @@
 //! own result (to rounding) when nothing happened in between, and does the sensible thing when something did.
 //!
 //! The choice of the optimiser is made once a message ([`crate::learner`], [`crate::table`]); all loops over cells
-//! are generic and compiled for each.
+//! are generic and compiled for each. The L1 and L2 penalties are taken up late: [`Penalty`].
 //!
 //! To add an optimiser: one file here, and a variant in [`OptimizerName`] and [`AnyOptimizer`]; its parameters go
-//! into [`crate::job`].
+//! into [`crate::job`], and a loop that does the same in plain Python into `ml/testdata/optimizers/golden.py`.
 
 mod adagrad;
+mod adam;
 pub mod columns;
+mod ftrl;
+mod momentum;
+mod nesterov;
+mod normalized;
+mod penalty;
 mod sgd;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use core::fmt::Debug;
 
 pub use adagrad::{Adagrad, AdagradCell};
+pub use adam::{Adam, AdamCell};
 use cirrus_protocol::gradient::F32;
+pub use ftrl::{Ftrl, FtrlCell};
+pub use momentum::{Momentum, MomentumCell};
+pub use nesterov::Nesterov;
+pub use normalized::{NormalizedAdagrad, NormalizedCell};
+pub use penalty::Penalty;
 use serde::{Deserialize, Serialize};
 pub use sgd::{Sgd, SgdCell};
 
@@ -34,9 +46,19 @@ pub const LANES: usize = 8;
 pub enum OptimizerName {
     /// Stochastic gradient descent with one rate for all weights: [`Sgd`].
     Sgd,
+    /// With a velocity for each weight: [`Momentum`].
+    Momentum,
+    /// With velocities that look one step ahead: [`Nesterov`].
+    Nesterov,
     /// A rate for each weight, falling with its gradients so far: [`Adagrad`].
     #[default]
     Adagrad,
+    /// The same, whatever the unit of a feature: [`NormalizedAdagrad`].
+    NormalizedAdagrad,
+    /// Means of gradients and their squares: [`Adam`].
+    Adam,
+    /// Weights that follow from all gradients, exactly 0 where those are weak: [`Ftrl`].
+    Ftrl,
 }
 
 impl OptimizerName {
@@ -45,7 +67,12 @@ impl OptimizerName {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Sgd => "sgd",
+            Self::Momentum => "momentum",
+            Self::Nesterov => "nesterov",
             Self::Adagrad => "adagrad",
+            Self::NormalizedAdagrad => "normalized_adagrad",
+            Self::Adam => "adam",
+            Self::Ftrl => "ftrl",
         }
     }
 }
@@ -55,8 +82,18 @@ impl OptimizerName {
 pub enum AnyOptimizer {
     /// See [`Sgd`].
     Sgd(Sgd),
+    /// See [`Momentum`].
+    Momentum(Momentum),
+    /// See [`Nesterov`].
+    Nesterov(Nesterov),
     /// See [`Adagrad`].
     Adagrad(Adagrad),
+    /// See [`NormalizedAdagrad`].
+    NormalizedAdagrad(NormalizedAdagrad),
+    /// See [`Adam`].
+    Adam(Adam),
+    /// See [`Ftrl`].
+    Ftrl(Ftrl),
 }
 
 /// Code that is generic over the optimiser, to be called with the one that was chosen.
@@ -72,37 +109,55 @@ impl AnyOptimizer {
     pub fn dispatch<W: WithOptimizer>(self, code: W) -> W::Output {
         match self {
             Self::Sgd(optimizer) => code.call(optimizer),
+            Self::Momentum(optimizer) => code.call(optimizer),
+            Self::Nesterov(optimizer) => code.call(optimizer),
             Self::Adagrad(optimizer) => code.call(optimizer),
+            Self::NormalizedAdagrad(optimizer) => code.call(optimizer),
+            Self::Adam(optimizer) => code.call(optimizer),
+            Self::Ftrl(optimizer) => code.call(optimizer),
         }
     }
 }
 
 /// How a gradient changes a cell.
 pub trait Optimizer: Copy + Debug + Send + Sync + 'static {
-    /// A weight with the optimiser's memory of it.
+    /// A weight (or what it follows from) with the optimiser's memory of it, in the store and on the wire.
     type Cell: Floats + Debug + PartialEq + Send + Sync + 'static;
+    /// A cell in a worker's hands, with what the update will have to tell.
+    type Local: Copy + Debug + PartialEq + Send + Sync + 'static;
     /// One key's part of an update, one value a column.
     type Update: Floats + Debug + PartialEq;
 
     /// A cell before its first gradient; its weight is 0.
     fn initial(self) -> Self::Cell;
 
-    /// The weight in a cell.
-    fn weight(cell: Self::Cell) -> f32;
-
     /// The same optimiser with its rate multiplied by `factor`, for local steps in a later pass.
     #[must_use]
     fn scaled(self, factor: f32) -> Self;
 
-    /// One local step against `gradient`.
-    fn step(self, cell: Self::Cell, gradient: f32) -> Self::Cell;
+    /// A cell as a worker takes it up.
+    fn begin(self, cell: Self::Cell) -> Self::Local;
 
-    /// The L1 part of a step, taken after [`Optimizer::step`]: the weight moves towards 0 by `l1` times the rate
-    /// that the step had, and stops at 0 instead of crossing it (truncated gradient: Langford, Li, Zhang 2009).
-    fn shrink(self, cell: Self::Cell, l1: f32) -> Self::Cell;
+    /// The cell that is left when the worker is alone.
+    fn end(self, local: Self::Local) -> Self::Cell;
+
+    /// The weight in a cell.
+    fn weight(local: Self::Local) -> f32;
+
+    /// What a cell does, before its weight is used, when its feature has this value.
+    #[inline(always)]
+    fn meet(self, local: Self::Local, _value: f32) -> Self::Local {
+        local
+    }
+
+    /// One local step against `gradient`.
+    fn step(self, local: Self::Local, gradient: f32) -> Self::Local;
+
+    /// What the penalties of `steps` rows without this feature do, by the rate that the weight has now.
+    fn penalise(self, local: Self::Local, penalty: Penalty, steps: f64) -> Self::Local;
 
     /// The effective gradient that leads from `start` to `end`.
-    fn update(self, start: Self::Cell, end: Self::Cell) -> Self::Update;
+    fn update(self, start: Self::Cell, end: Self::Local) -> Self::Update;
 
     /// Whether the store may apply an update with `value` in the `column`th column: it is finite, and a sum of
     /// squares is not negative.
@@ -137,6 +192,27 @@ impl<const N: usize> Floats for [f32; N] {
     }
 }
 
+/// Makes a struct of `f32`s travel in the order given.
+macro_rules! floats {
+    ($cell:ident: $($field:ident),+) => {
+        impl Floats for $cell {
+            const COUNT: usize = [$(stringify!($field)),+].len();
+
+            #[inline(always)]
+            fn from_fn(mut get: impl FnMut(usize) -> f32) -> Self {
+                let mut next = 0..;
+                Self { $($field: get(next.next().unwrap_or_default())),+ }
+            }
+
+            #[inline(always)]
+            fn get(self, i: usize) -> f32 {
+                Floats::get([$(self.$field),+], i)
+            }
+        }
+    };
+}
+use floats;
+
 /// The cells in `floats`, one after the other as they travel; what is left over at the end is ignored.
 pub fn cells_of<C: Floats>(floats: &[F32]) -> impl ExactSizeIterator<Item = C> + '_ {
     floats.chunks_exact(C::COUNT).map(|values| C::from_fn(|i| values[i].get()))
@@ -150,11 +226,4 @@ pub fn cells_of<C: Floats>(floats: &[F32]) -> impl ExactSizeIterator<Item = C> +
 fn moved(weight: f32, change: f32) -> f32 {
     let result = weight - change;
     if result.abs() < weight.abs() * (4.0 * f32::EPSILON) { 0.0 } else { result }
-}
-
-/// `weight` moved towards 0 by `distance`, at most to 0.
-#[inline(always)]
-fn towards_zero(weight: f32, distance: f32) -> f32 {
-    let left = weight.abs() - distance;
-    if left <= 0.0 { 0.0 } else { left.copysign(weight) }
 }

@@ -3,7 +3,7 @@
 //! A cell is the weight alone. Effective gradients add up whatever their order, so concurrent workers' updates are
 //! a plain sum; nothing damps them, which is why the rate must be small enough for all workers together.
 
-use super::{Floats, Optimizer, moved, towards_zero};
+use super::{Floats, Optimizer, Penalty, moved};
 
 /// Plain stochastic gradient descent, `w -= rate * gradient`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,6 +36,7 @@ impl Floats for SgdCell {
 
 impl Optimizer for Sgd {
     type Cell = SgdCell;
+    type Local = SgdCell;
     /// The sum of gradients.
     type Update = [f32; 1];
 
@@ -44,13 +45,23 @@ impl Optimizer for Sgd {
         SgdCell { weight: 0.0 }
     }
 
-    #[inline(always)]
-    fn weight(cell: SgdCell) -> f32 {
-        cell.weight
-    }
-
     fn scaled(self, factor: f32) -> Self {
         Self { rate: self.rate * factor }
+    }
+
+    #[inline(always)]
+    fn begin(self, cell: SgdCell) -> SgdCell {
+        cell
+    }
+
+    #[inline(always)]
+    fn end(self, local: SgdCell) -> SgdCell {
+        local
+    }
+
+    #[inline(always)]
+    fn weight(local: SgdCell) -> f32 {
+        local.weight
     }
 
     #[inline(always)]
@@ -59,8 +70,8 @@ impl Optimizer for Sgd {
     }
 
     #[inline(always)]
-    fn shrink(self, cell: SgdCell, l1: f32) -> SgdCell {
-        SgdCell { weight: towards_zero(cell.weight, self.rate * l1) }
+    fn penalise(self, cell: SgdCell, penalty: Penalty, steps: f64) -> SgdCell {
+        SgdCell { weight: penalty.after(cell.weight, self.rate, steps) }
     }
 
     #[inline(always)]

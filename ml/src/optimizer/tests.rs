@@ -1,70 +1,80 @@
 use proptest::prelude::*;
+use serde_json::Value;
 
-use super::{Adagrad, AdagradCell, Floats, Optimizer, Sgd, SgdCell, moved, towards_zero};
+use super::{
+    Adagrad, AdagradCell, Adam, AnyOptimizer, Floats, Ftrl, Momentum, Nesterov, NormalizedAdagrad, Optimizer,
+    Penalty, Sgd, WithOptimizer, moved,
+};
 
-const GRADIENTS: [f32; 5] = [0.5, -0.25, 1.0, 0.0, -2.0];
+/// What `ml/testdata/optimizers/golden.py` printed.
+pub(crate) fn golden() -> Value {
+    serde_json::from_str(include_str!("../../testdata/optimizers/golden.json")).unwrap()
+}
+
+pub(crate) fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().unwrap().iter().map(|number| number.as_f64().unwrap()).collect()
+}
+
+/// The optimisers of the golden values, by name.
+pub(crate) fn all(penalty: Penalty) -> [(&'static str, AnyOptimizer); 7] {
+    let momentum = Momentum { rate: 0.05, momentum: 0.5 };
+    [
+        ("sgd", AnyOptimizer::Sgd(Sgd { rate: 0.1 })),
+        ("momentum", AnyOptimizer::Momentum(momentum)),
+        ("nesterov", AnyOptimizer::Nesterov(Nesterov(momentum))),
+        ("adagrad", AnyOptimizer::Adagrad(Adagrad { rate: 0.5, initial: 1.0 })),
+        (
+            "normalized_adagrad",
+            AnyOptimizer::NormalizedAdagrad(NormalizedAdagrad { rate: 0.5, initial: 1.0 }),
+        ),
+        ("adam", AnyOptimizer::Adam(Adam { rate: 0.1, beta1: 0.8, beta2: 0.9, epsilon: 1e-8 })),
+        ("ftrl", AnyOptimizer::Ftrl(Ftrl { rate: 0.5, beta: 1.0, penalty })),
+    ]
+}
 
 fn close(found: f32, expected: f64) {
     assert!((f64::from(found) - expected).abs() < 1e-6, "{found}, expected {expected}");
 }
 
-// Golden values of both tests, in double precision:
-// python3 -c 'import numpy as np
-// g=[.5,-.25,1,0,-2]; w=v=0.; s=1.
-// for x in g: s+=x*x; w-=.1*x/np.sqrt(s); v-=.1*x; print(w,s,v)
-// w,s=.3,1.
-// for x in g: s+=x*x; r=.1/np.sqrt(s); w-=r*x; w=np.sign(w)*max(abs(w)-r*.5,0); print(w,s)'
+/// Values of a feature and the gradients that they had, as in the golden values.
+const STEPS: [(f32, f32); 6] = [(1.0, 0.5), (0.5, -0.25), (2.0, 1.0), (1.0, 0.0), (-4.0, -2.0), (1.0, 0.75)];
+
+fn walk<O: Optimizer>(optimizer: O, from: O::Cell, steps: &[(f32, f32)]) -> O::Local {
+    steps.iter().fold(optimizer.begin(from), |local, (value, gradient)| {
+        optimizer.step(optimizer.meet(local, *value), *gradient)
+    })
+}
 
 #[test]
 fn steps_are_those_of_an_independent_implementation() {
-    let adagrad = Adagrad { rate: 0.1, initial: 1.0 };
-    let golden = [
-        (-0.044_721_359_549_995_794, 1.25, -0.05),
-        (-0.022_899_570_526_396_552, 1.3125, -0.025),
-        (-0.088_659_165_448_539_47, 2.3125, -0.125),
-        (-0.088_659_165_448_539_47, 2.3125, -0.125),
-        (-0.009_056_190_231_740_327, 6.3125, 0.075),
-    ];
-    let (mut a, mut s) = (adagrad.initial(), Sgd { rate: 0.1 }.initial());
-    for (gradient, (weight, squares, sgd)) in GRADIENTS.into_iter().zip(golden) {
-        a = adagrad.step(a, gradient);
-        s = Sgd { rate: 0.1 }.step(s, gradient);
-        close(a.weight, weight);
-        close(a.squares, squares);
-        close(s.weight, sgd);
+    struct Steps(Vec<f64>);
+    impl WithOptimizer for Steps {
+        type Output = ();
+        fn call<O: Optimizer>(self, optimizer: O) {
+            for (count, expected) in (1..).zip(&self.0) {
+                close(O::weight(walk(optimizer, optimizer.initial(), &STEPS[..count])), *expected);
+            }
+            assert_eq!(self.0.len(), STEPS.len());
+        }
+    }
+    for (name, optimizer) in all(Penalty::default()) {
+        optimizer.dispatch(Steps(numbers(&golden()["steps"][name])));
     }
 }
 
 #[test]
-fn steps_with_l1_are_those_of_an_independent_implementation() {
-    let adagrad = Adagrad { rate: 0.1, initial: 1.0 };
-    let golden = [
-        0.210_557_280_900_008_41,
-        0.188_735_491_876_409_17,
-        0.090_096_099_493_194_79,
-        0.057_216_302_032_123_33,
-        0.116_918_533_444_722_67,
-    ];
-    let mut cell = AdagradCell { weight: 0.3, squares: 1.0 };
-    for (gradient, weight) in GRADIENTS.into_iter().zip(golden) {
-        cell = adagrad.shrink(adagrad.step(cell, gradient), 0.5);
-        close(cell.weight, weight);
+fn penalties_taken_up_late_are_those_taken_row_by_row() {
+    let cases = golden()["late"].as_array().unwrap().clone();
+    for case in &cases {
+        let number = |name: &str| case[name].as_f64().unwrap();
+        let penalty = Penalty { l1: number("l1") as f32, l2: number("l2") as f32 };
+        close(
+            penalty.after(number("weight") as f32, number("rate") as f32, number("steps")),
+            number("after"),
+        );
     }
-}
-
-#[test]
-fn l1_stops_at_zero_from_both_sides() {
-    for (weight, distance, expected) in [
-        (0.3, 0.1, 0.2),
-        (-0.3, 0.1, -0.2),
-        (0.3, 0.4, 0.0),
-        (-0.3, 0.4, 0.0),
-        (0.0, 0.1, 0.0),
-        (0.3, 0.0, 0.3),
-    ] {
-        assert!((towards_zero(weight, distance) - expected).abs() < 1e-7, "{weight} {distance}");
-    }
-    assert!(towards_zero(f32::NAN, 0.1).is_nan(), "a weight that is lost is not hidden");
+    assert_eq!(cases.len(), 32);
+    assert!(Penalty { l1: 0.1, l2: 0.1 }.after(f32::NAN, 0.1, 3.0).is_nan(), "what is lost is not hidden");
 }
 
 #[test]
@@ -78,11 +88,23 @@ fn a_difference_that_is_rounding_error_is_zero() {
 
 #[test]
 fn updates_that_would_spoil_a_cell_are_not_accepted() {
-    assert!((0..3).all(|column| Adagrad::accepts(column, 0.0) && Adagrad::accepts(column, 1.0)));
-    assert!(Adagrad::accepts(0, -1.0) && Sgd::accepts(0, -1.0), "gradients have both signs");
-    assert!(!Adagrad::accepts(1, -0.1) && !Adagrad::accepts(2, -0.1), "sums of squares do not");
-    for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
-        assert!(!Sgd::accepts(0, bad) && (0..3).all(|column| !Adagrad::accepts(column, bad)));
+    struct Accepts(&'static [usize]);
+    impl WithOptimizer for Accepts {
+        type Output = ();
+        fn call<O: Optimizer>(self, _: O) {
+            for column in 0..O::Update::COUNT {
+                assert!(O::accepts(column, 0.0) && O::accepts(column, 1.0));
+                assert_eq!(O::accepts(column, -1.0), self.0.contains(&column), "column {column}");
+                for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+                    assert!(!O::accepts(column, bad));
+                }
+            }
+        }
+    }
+    // Ways, gradients, velocities and means have both signs; sums of squares, counts and scales do not.
+    let signed: [&[usize]; 7] = [&[0], &[0, 1, 2], &[0, 1, 2], &[0], &[0], &[0, 1], &[0]];
+    for ((_, optimizer), signed) in all(Penalty::default()).into_iter().zip(signed) {
+        optimizer.dispatch(Accepts(signed));
     }
 }
 
@@ -117,49 +139,179 @@ fn of_two_concurrent_workers_the_later_is_damped() {
     close(sum.weight, -0.5);
 }
 
+/// Equal updates race: the second of two goes half of its way where races are damped.
+#[test]
+fn races_are_damped_by_what_others_have_learnt() {
+    struct Race;
+    impl WithOptimizer for Race {
+        type Output = [f32; 2];
+        fn call<O: Optimizer>(self, optimizer: O) -> [f32; 2] {
+            let start = optimizer.end(walk(optimizer, optimizer.initial(), &STEPS));
+            let update = optimizer.update(start, walk(optimizer, start, &[(1.0, 0.4); 50]));
+            let once = optimizer.apply(start, update);
+            let weight = |cell| O::weight(optimizer.begin(cell));
+            [once, optimizer.apply(once, update)].map(|cell| weight(start) - weight(cell))
+        }
+    }
+    for (name, optimizer) in all(Penalty::default()) {
+        let [once, twice] = optimizer.dispatch(Race);
+        let expected = match name {
+            "sgd" | "momentum" | "nesterov" => 1.9..2.1,
+            _ => 1.2..1.6,
+        };
+        assert!(expected.contains(&(twice / once)), "{name}: {once} once, {twice} in a race");
+    }
+}
+
+/// Velocities and means are linear in what they start from: updates of workers that race, whose gradients do not
+/// depend on the cells, compose to what the steps of one after those of the other give.
+#[test]
+fn what_is_remembered_composes_as_if_nobody_had_raced() {
+    struct Compose;
+    impl WithOptimizer for Compose {
+        type Output = ();
+        fn call<O: Optimizer>(self, optimizer: O) {
+            let start = optimizer.end(walk(optimizer, optimizer.initial(), &STEPS));
+            let (one, other) = STEPS.split_at(2);
+            let [u, v] = [one, other].map(|steps| optimizer.update(start, walk(optimizer, start, steps)));
+            let raced = optimizer.apply(optimizer.apply(start, u), v);
+            let in_turn = optimizer.end(walk(optimizer, start, &STEPS));
+            // The first of an Adam cell is its weight, whose way is damped.
+            let first = usize::from(O::Cell::COUNT == 4);
+            for i in first..O::Cell::COUNT {
+                close(raced.get(i), in_turn.get(i).into());
+            }
+        }
+    }
+    for (name, optimizer) in all(Penalty::default()) {
+        if ["sgd", "momentum", "nesterov", "adam"].contains(&name) {
+            optimizer.dispatch(Compose);
+        }
+    }
+}
+
+#[test]
+fn a_unit_changes_nothing_where_steps_are_normalised() {
+    let optimizer = NormalizedAdagrad { rate: 0.5, initial: 1.0 };
+    // A feature in units of a 64th: values and gradients are 64 times as large.
+    let larger = STEPS.map(|(value, gradient)| (value * 64.0, gradient * 64.0));
+    let [plain, scaled] = [STEPS, larger].map(|steps| walk(optimizer, optimizer.initial(), &steps));
+    assert_eq!(plain.weight, scaled.weight * 64.0);
+    assert_ne!(plain.weight, 0.0);
+    // Where values are 1 it is AdaGrad, to the rounding.
+    let adagrad = Adagrad { rate: 0.5, initial: 1.0 };
+    let ones = STEPS.map(|(_, gradient)| (1.0, gradient));
+    let (one, other) = (walk(optimizer, optimizer.initial(), &ones), walk(adagrad, adagrad.initial(), &ones));
+    close(one.weight, other.weight.into());
+    // A feature without a value but 0 has no gradient, and moves nothing.
+    let still = walk(optimizer, optimizer.initial(), &[(0.0, 0.0); 3]);
+    assert_eq!(optimizer.apply(still, optimizer.update(still, still)), still);
+}
+
+#[test]
+fn gradients_that_cancel_leave_an_ftrl_weight_at_zero() {
+    let optimizer = Ftrl { rate: 0.5, beta: 1.0, penalty: Penalty { l1: 0.6, l2: 0.0 } };
+    let weak = walk(optimizer, optimizer.initial(), &[(1.0, 0.5), (1.0, -0.4), (1.0, 0.4)]);
+    assert_eq!(Ftrl::weight(weak), 0.0);
+    let strong = walk(optimizer, optimizer.initial(), &[(1.0, 0.5); 3]);
+    assert!(Ftrl::weight(strong) < -0.1);
+}
+
 /// Many local steps, then the effective gradient applied to the start, must arrive at the local end.
-fn round_trip<O: Optimizer>(optimizer: O, start: O::Cell, gradients: &[f32], l1: f32) -> (O::Cell, O::Cell) {
-    let local = gradients.iter().fold(start, |cell, g| optimizer.shrink(optimizer.step(cell, *g), l1));
-    let update = optimizer.update(start, local);
-    assert!((0..O::Update::COUNT).all(|column| O::accepts(column, update.get(column))));
-    (local, optimizer.apply(start, update))
+struct RoundTrip<'a> {
+    before: &'a [(f32, f32)],
+    steps: &'a [(f32, f32)],
+    penalty: Penalty,
+}
+
+impl WithOptimizer for RoundTrip<'_> {
+    type Output = Result<(), TestCaseError>;
+    fn call<O: Optimizer>(self, optimizer: O) -> Self::Output {
+        let start = optimizer.end(walk(optimizer, optimizer.initial(), self.before));
+        let local = self.steps.iter().fold(optimizer.begin(start), |local, (value, gradient)| {
+            optimizer.penalise(optimizer.step(optimizer.meet(local, *value), *gradient), self.penalty, 3.0)
+        });
+        let update = optimizer.update(start, local);
+        for column in 0..O::Update::COUNT {
+            prop_assert!(O::accepts(column, update.get(column)), "{:?} {update:?}", optimizer);
+        }
+        let applied = optimizer.begin(optimizer.apply(start, update));
+        let (local, applied) =
+            ((O::weight(local), optimizer.end(local)), (O::weight(applied), optimizer.end(applied)));
+        let tolerance = 4e-6 * (1.0 + local.0.abs());
+        prop_assert!((local.0 - applied.0).abs() <= tolerance, "{local:?} {applied:?}");
+        prop_assert_eq!(local.0 == 0.0, applied.0 == 0.0, "zeros arrive as zeros: {:?} {:?}", local, applied);
+        for i in 0..O::Cell::COUNT {
+            let (one, other) = (local.1.get(i), applied.1.get(i));
+            prop_assert!((one - other).abs() <= 1e-5 * (1.0 + one.abs()), "{local:?} {applied:?}");
+        }
+        Ok(())
+    }
+}
+
+/// Values and gradients of a coordinate.
+fn steps(count: core::ops::Range<usize>) -> impl Strategy<Value = Vec<(f32, f32)>> {
+    let value = prop_oneof![Just(1.0_f32), 0.1_f32..3.0];
+    proptest::collection::vec((value, -1.0_f32..1.0).prop_map(|(x, e)| (x, x * e)), count)
 }
 
 proptest! {
     #[test]
     fn without_staleness_the_store_arrives_where_the_worker_did(
-        weight in -2.0_f32..2.0,
-        squares in 0.1_f32..100.0,
-        gradients in proptest::collection::vec(-1.0_f32..1.0, 0..50),
-        l1 in prop_oneof![Just(0.0_f32), Just(0.5)],
-        rate in 0.001_f32..1.0,
+        before in steps(0..20),
+        steps in steps(0..50),
+        l1 in prop_oneof![Just(0.0_f32), Just(0.05)],
+        l2 in prop_oneof![Just(0.0_f32), Just(0.1)],
     ) {
-        let tolerance = 1e-6 * (1.0 + weight.abs());
-        let (local, applied) =
-            round_trip(Adagrad { rate, initial: 1.0 }, AdagradCell { weight, squares }, &gradients, l1);
-        prop_assert!((local.weight - applied.weight).abs() <= tolerance, "{local:?} {applied:?}");
-        prop_assert!((local.squares - applied.squares).abs() <= 1e-6 * local.squares);
-        prop_assert_eq!(local.weight == 0.0, applied.weight == 0.0, "zeros arrive as zeros");
-        let (local, applied) = round_trip(Sgd { rate }, SgdCell { weight }, &gradients, l1);
-        prop_assert!((local.weight - applied.weight).abs() <= tolerance, "{local:?} {applied:?}");
+        let penalty = Penalty { l1, l2 };
+        for (_, optimizer) in all(Penalty::default()) {
+            optimizer.dispatch(RoundTrip { before: &before, steps: &steps, penalty })?;
+        }
     }
 
     #[test]
-    fn cells_survive_the_way_over_the_wire(weight in any::<f32>(), squares in any::<f32>()) {
-        let cell = AdagradCell { weight, squares };
-        let back = AdagradCell::from_fn(|i| cell.get(i));
-        prop_assert_eq!(back.weight.to_bits(), weight.to_bits());
-        prop_assert_eq!(back.squares.to_bits(), squares.to_bits());
+    fn it_does_not_matter_when_penalties_are_taken_up(
+        weight in -2.0_f32..2.0, l1 in 0.0_f32..0.1, l2 in 0.0_f32..0.5, steps in (0_u32..500, 0_u32..500),
+    ) {
+        let penalty = Penalty { l1, l2 };
+        let parts = [steps.0, steps.1].into_iter().fold(weight, |w, steps| penalty.after(w, 0.1, steps.into()));
+        let whole = penalty.after(weight, 0.1, (steps.0 + steps.1).into());
+        prop_assert!((parts - whole).abs() <= 1e-6, "{parts} {whole}");
+    }
+
+    #[test]
+    fn cells_survive_the_way_over_the_wire(values in proptest::array::uniform4(any::<f32>())) {
+        struct Wire([f32; 4]);
+        impl WithOptimizer for Wire {
+            type Output = bool;
+            fn call<O: Optimizer>(self, _: O) -> bool {
+                let cell = O::Cell::from_fn(|i| self.0[i]);
+                (0..O::Cell::COUNT).all(|i| cell.get(i).to_bits() == self.0[i].to_bits())
+            }
+        }
+        for (name, optimizer) in all(Penalty::default()) {
+            prop_assert!(optimizer.dispatch(Wire(values)), "{name}");
+        }
     }
 }
 
 #[test]
 fn a_scaled_optimizer_steps_by_the_scaled_rate() {
-    let (full, half) = (Adagrad { rate: 0.2, initial: 1.0 }, Adagrad { rate: 0.1, initial: 1.0 });
-    assert_eq!(full.scaled(0.5).step(full.initial(), 0.7), half.step(half.initial(), 0.7));
-    assert_eq!(Sgd { rate: 0.2 }.scaled(0.5), Sgd { rate: 0.1 });
-    // The store knows the full rate alone; what a scaled worker did arrives all the same.
-    let local = full.scaled(0.5).step(full.initial(), 0.7);
-    let applied = full.apply(full.initial(), full.update(full.initial(), local));
-    assert!((applied.weight - local.weight).abs() < 1e-7);
+    struct Scaled;
+    impl WithOptimizer for Scaled {
+        type Output = [f32; 3];
+        fn call<O: Optimizer>(self, full: O) -> [f32; 3] {
+            let (start, half) = (full.initial(), full.scaled(0.5));
+            let [whole, local] = [full, half].map(|optimizer| walk(optimizer, start, &[(1.0, 0.7)]));
+            // The store knows the full rate alone; what a scaled worker did arrives all the same.
+            let applied = full.begin(full.apply(start, full.update(start, local)));
+            [whole, local, applied].map(O::weight)
+        }
+    }
+    for (name, optimizer) in all(Penalty::default()) {
+        let [whole, local, applied] = optimizer.dispatch(Scaled);
+        // Another rate would change FTRL's weights where nobody steps.
+        close(local, f64::from(whole) * if name == "ftrl" { 1.0 } else { 0.5 });
+        close(applied, local.into());
+    }
 }

@@ -54,7 +54,7 @@ impl Table for Counts {
         }
     }
 
-    fn apply(&mut self, keys: &[u8], update: Update<'_>) {
+    fn apply(&mut self, keys: &[u8], update: Update<'_>, _: crate::table::Origin) {
         for (key, value) in decode(keys).unwrap().into_iter().zip(update.column(0).unwrap()) {
             self.0[key as usize] += value.get();
         }

@@ -19,7 +19,7 @@ use cirrus_protocol::snapshot::{self, Snapshot};
 use cirrus_protocol::store::{Refusal, StoreReply, StoreRequest, StoreStatistics};
 
 use crate::driver::Driver;
-use crate::table::Table;
+use crate::table::{Origin, Table};
 
 /// How many reads of a session keep their keys for the update that follows.
 const KEPT_READS: usize = 64;
@@ -343,10 +343,10 @@ impl Shard {
                 self.statistics.reads += 1;
                 self.send_to(to, StoreReply::Values { call, version, cells });
             }
-            Effect::Apply { name: _, version, update } => {
+            Effect::Apply { name, version, update } => {
                 // It was parsed and held against the table before it was recorded.
                 if let Ok(columns) = Update::parse(&update.update) {
-                    self.table.apply(&update.keys, columns);
+                    self.table.apply(&update.keys, columns, Origin { pass: name.pass, rows: update.rows });
                 }
                 self.statistics.applied += 1;
                 self.statistics.rows += u64::from(update.rows);
