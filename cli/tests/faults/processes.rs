@@ -1,0 +1,291 @@
+//! Real processes: a controller and members, which can be given orders, killed, stopped and looked into.
+
+use std::collections::VecDeque;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use cirrus_runtime::fleet::launcher::PARENT_VARIABLE;
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+use crate::member::{CONTROLLER_VARIABLE, Kind, Line, Order, Report, TEST, TOKEN_VARIABLE};
+
+/// What all members have to show.
+pub(crate) const TOKEN: &str = "a token that is too long to guess";
+/// Whatever takes longer than this hangs.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+/// The deadline of calls that are to end by themselves, in milliseconds.
+const CALLS_MS: u64 = 50_000;
+
+/// What a process has written so far.
+#[derive(Default)]
+struct Log {
+    text: Mutex<(String, bool)>,
+    more: Condvar,
+}
+
+impl Log {
+    /// Reads a stream in the background.
+    fn of(stream: impl Read + Send + 'static) -> Arc<Self> {
+        let log = Arc::new(Self::default());
+        let kept = log.clone();
+        std::thread::spawn(move || {
+            for line in BufReader::new(stream).lines().map_while(Result::ok) {
+                let mut text = kept.text.lock().expect("nobody panics with it");
+                text.0.push_str(&line);
+                text.0.push('\n');
+                kept.more.notify_all();
+            }
+            kept.text.lock().expect("nobody panics with it").1 = true;
+            kept.more.notify_all();
+        });
+        log
+    }
+
+    /// Waits for a line with this in it.
+    #[track_caller]
+    fn until_says(&self, words: &str) -> String {
+        let until = Instant::now() + PATIENCE;
+        let mut text = self.text.lock().expect("nobody panics with it");
+        loop {
+            if let Some(line) = text.0.lines().find(|line| line.contains(words)) {
+                return line.to_owned();
+            }
+            let left = until.saturating_duration_since(Instant::now());
+            assert!(!text.1 && !left.is_zero(), "it does not say {words:?}: {}", text.0);
+            text = self.more.wait_timeout(text, left).expect("nobody panics with it").0;
+        }
+    }
+}
+
+/// A process. Dropped, it is killed.
+pub(crate) struct Process {
+    child: Child,
+    log: Arc<Log>,
+}
+
+impl Process {
+    fn start(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
+        let log = Log::of(child.stderr.take().expect("it is a pipe"));
+        Self { child, log }
+    }
+
+    /// Signal 9.
+    pub(crate) fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    /// It lives, and does nothing any more until it is told to go on.
+    pub(crate) fn stop(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// It goes on.
+    pub(crate) fn go_on(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("it is a process id");
+        kill_process(id, signal).expect("it is there, if only as a zombie");
+    }
+
+    /// Waits for a line of standard error with this in it.
+    #[track_caller]
+    pub(crate) fn until_says(&self, words: &str) -> String {
+        self.log.until_says(words)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A controller, which can be killed and started again at the same address.
+pub(crate) struct Controller {
+    folder: TempDir,
+    pub(crate) address: String,
+    process: Option<Process>,
+}
+
+impl Controller {
+    /// At any free port of this machine.
+    pub(crate) fn start() -> Self {
+        let folder = tempfile::tempdir().expect("there is room for a folder");
+        fs::write(folder.path().join("token"), TOKEN).expect("there is room for a file");
+        let mut controller = Self { folder, address: "127.0.0.1:0".to_owned(), process: None };
+        controller.restart();
+        controller
+    }
+
+    /// Its next life.
+    pub(crate) fn restart(&mut self) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_cirrus"));
+        command.args(["controller", "--token-file", "token", "--listen", &self.address]);
+        command.current_dir(self.folder.path()).env_remove("RUST_LOG");
+        let process = Process::start(command.stdin(Stdio::null()).stdout(Stdio::null()));
+        let said = process.until_says("listens on ");
+        let (_, address) = said.trim().rsplit_once(' ').expect("it says where");
+        self.address = address.to_owned();
+        self.process = Some(process);
+    }
+
+    /// Signal 9.
+    pub(crate) fn kill(&mut self) {
+        self.process = None;
+    }
+
+    /// A process that can join channels.
+    pub(crate) fn member(&self) -> Member {
+        Member::start(&self.address, TOKEN)
+    }
+
+    /// Processes that join a channel, each after the one before, until so many are there.
+    pub(crate) fn members(&self, channel: &str, kinds: &[Kind]) -> Vec<Member> {
+        let members = kinds.iter().map(|_| self.member()).collect();
+        gather(members, channel, kinds)
+    }
+}
+
+/// A process that is a member.
+pub(crate) struct Member {
+    process: Process,
+    orders: ChildStdin,
+    reports: mpsc::Receiver<(u64, Report)>,
+    /// Reports that were not asked for yet.
+    kept: VecDeque<(u64, Report)>,
+    given: u64,
+    /// Who it is in the channel that it has joined last.
+    pub(crate) name: String,
+}
+
+impl std::ops::Deref for Member {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
+}
+
+impl Member {
+    /// A process that has not joined anything.
+    pub(crate) fn start(controller: &str, token: &str) -> Self {
+        let program = std::env::current_exe().expect("this program is a file");
+        Self::start_by(&[program.as_os_str()], controller, token)
+    }
+
+    /// The same, started by a command in front of it.
+    pub(crate) fn start_by(words: &[&OsStr], controller: &str, token: &str) -> Self {
+        let mut command = Command::new(words[0]);
+        command
+            .args(&words[1..])
+            .args(["--exact", TEST, "--nocapture"])
+            .env(CONTROLLER_VARIABLE, controller)
+            .env(TOKEN_VARIABLE, token)
+            .env(PARENT_VARIABLE, std::process::id().to_string());
+        let mut process = Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
+        let orders = process.child.stdin.take().expect("it is a pipe");
+        let words = BufReader::new(process.child.stdout.take().expect("it is a pipe"));
+        let (told, reports) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in words.lines().map_while(Result::ok).filter(|line| line.starts_with('{')) {
+                let Line { order, what } = serde_json::from_str(&line).expect("it is a report");
+                if told.send((order, what)).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { process, orders, reports, kept: VecDeque::new(), given: 0, name: String::new() }
+    }
+
+    /// Tells it to do something. Answers with the order's number.
+    #[track_caller]
+    pub(crate) fn order(&mut self, what: Order) -> u64 {
+        self.given += 1;
+        let line = serde_json::to_string(&Line { order: self.given, what }).expect("it is text");
+        writeln!(self.orders, "{line}").expect("it listens");
+        self.given
+    }
+
+    /// The next report about an order.
+    #[track_caller]
+    pub(crate) fn hear(&mut self, order: u64) -> Report {
+        if let Some(at) = self.kept.iter().position(|(about, _)| *about == order) {
+            return self.kept.remove(at).expect("it is there").1;
+        }
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match self.reports.recv_timeout(left) {
+                Ok((about, report)) if about == order => return report,
+                Ok(other) => self.kept.push_back(other),
+                Err(error) => {
+                    let log = self.process.log.text.lock().expect("nobody panics with it");
+                    panic!("{} says nothing about order {order}: {error}; {}", self.name, log.0);
+                }
+            }
+        }
+    }
+
+    /// The next report about an order of a process that is dead, if it had said more.
+    pub(crate) fn last_words(&mut self, order: u64) -> Option<Report> {
+        self.kept.extend(self.reports.iter());
+        let at = self.kept.iter().position(|(about, _)| *about == order)?;
+        self.kept.remove(at).map(|(_, report)| report)
+    }
+
+    /// Tells it to do something, and waits until that is done.
+    #[track_caller]
+    pub(crate) fn does(&mut self, what: Order) {
+        let order = self.order(what);
+        assert_eq!(self.hear(order), Report::Done, "{}", self.name);
+    }
+
+    /// Takes a seat.
+    #[track_caller]
+    pub(crate) fn join(&mut self, channel: &str, kind: Kind) {
+        let order = self.order(Order::Join { channel: channel.into(), kind, within_ms: CALLS_MS });
+        match self.hear(order) {
+            Report::Joined(name) => self.name = name,
+            other => panic!("it cannot join: {other:?}"),
+        }
+    }
+
+    /// Waits until so many are there.
+    #[track_caller]
+    pub(crate) fn gathered(&mut self, channel: &str, members: usize) {
+        self.does(Order::Gathered { channel: channel.into(), members });
+    }
+
+    /// All reports about an order up to its end, which must be that it is done.
+    #[track_caller]
+    pub(crate) fn all(&mut self, order: u64) -> Vec<Report> {
+        let mut all = Vec::new();
+        loop {
+            match self.hear(order) {
+                Report::Done => return all,
+                Report::Failed(kind, text) => panic!("{}: {kind}: {text}; after {all:?}", self.name),
+                report => all.push(report),
+            }
+        }
+    }
+}
+
+/// Has processes join a channel, each after the one before. When this answers, all of them are there.
+pub(crate) fn gather(mut members: Vec<Member>, channel: &str, kinds: &[Kind]) -> Vec<Member> {
+    for (member, kind) in members.iter_mut().zip(kinds) {
+        member.join(channel, *kind);
+    }
+    for member in &mut members {
+        member.gathered(channel, kinds.len());
+    }
+    members
+}
