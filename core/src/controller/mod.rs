@@ -433,6 +433,7 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
     ) {
         let Some(root) = self.tree.root() else {
             self.reign = None;
+            self.departed_daemons.clear(); // Nobody is left who counts them.
             return;
         };
         // A life's 2^32 stamps last for some hundred million changes; then nothing moves any more until a restart.
