@@ -6,6 +6,7 @@ use core::hash::Hash;
 use super::peer::{Have, Peer};
 use crate::bounded::{Full, Map};
 use crate::bug::{Bug, Bugs};
+use crate::channel::Roll;
 use crate::ids::{MemberId, Millis, Position};
 use crate::machine::Effects;
 use crate::member::Line;
@@ -252,6 +253,14 @@ impl<A: Clone + Debug + Eq + Hash, T: Clone + Debug + Eq + Hash> Lines<A, T> {
             out.push(Effect::Have { to: from, have: inbox.have() });
         }
         Some(item)
+    }
+
+    /// Of whom something is awaited that a roll says nothing of: it is that of a controller which was started again and has
+    /// not heard of them.
+    pub fn unlisted<'a>(&'a self, roll: &'a Roll<A>) -> impl Iterator<Item = MemberId> + 'a {
+        let unlisted = |it: MemberId| it.stamp > roll.at.until && roll.line(it).is_none();
+        let awaited = self.peers.iter().filter(|(_, peer)| peer.is_awaited());
+        awaited.map(|(it, _)| *it).filter(move |it| unlisted(*it))
     }
 
     /// Takes notice of what has happened.

@@ -195,11 +195,9 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Messages<A, P> 
 
     /// The roll: who is here and listens where, and who is gone.
     fn called(&mut self, config: &Config, roll: Roll<A>, out: &mut impl Effects<Effect<A, P>>) {
-        if self.roll.as_ref().is_some_and(|newer| newer.at.until > roll.at.until) {
-            return; // It was late.
-        }
         let gone = self.lines.peers.iter().map(|(it, _)| *it).filter(|it| roll.lacks(*it));
         let gone: Vec<MemberId> = gone.collect();
+        self.lines.unlisted(&roll).for_each(|it| out.push(Effect::ToController(ToController::Missing(it))));
         self.roll = Some(roll);
         let answered = core::mem::take(&mut self.asked);
         for member in gone {

@@ -117,14 +117,14 @@ pub(super) fn worlds() -> [World; 2] {
         World {
             name: "message-takes",
             about: "a receiver of messages fed anything",
-            golden: Golden { unique: 23_591, depth: 62 },
+            golden: Golden { unique: 45_427, depth: 76 },
             deep: false,
             make: |bugs| Box::new(pool(false, bugs)),
         },
         World {
             name: "message-gives",
             about: "a sender of messages fed anything",
-            golden: Golden { unique: 16_103, depth: 84 },
+            golden: Golden { unique: 30_371, depth: 113 },
             deep: false,
             make: |bugs| Box::new(pool(true, bugs)),
         },
