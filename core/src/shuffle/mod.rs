@@ -189,6 +189,9 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Shuffle<A, P> {
             out.push(Effect::ToController(ToController::Leave));
             return self.end(End::Fenced, out);
         }
+        if !config.limits.bugs.has(Bug::RollUnheeded) {
+            self.missed(config, &roll, out); // Whoever asks now is not told again.
+        }
         self.convener.roll = Some(roll.clone());
         let mut present = roll.present;
         // Who came after the broadcast's cut does not hear of this round.

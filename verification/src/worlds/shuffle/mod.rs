@@ -227,7 +227,7 @@ fn deaths() -> Vec<World> {
         world!(
             "shuffle-root",
             "the root dies anywhere, or is declared dead, in two rounds",
-            (26_463, 37),
+            (24_362, 37),
             Small {
                 roles: &[Role::Sender, Role::Receiver, Role::Sender],
                 rounds: 2,
