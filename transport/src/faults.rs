@@ -7,6 +7,8 @@
 //!   byte of a header, every time the same one.
 //! - [`block`](Faulty::block), [`heal`](Faulty::heal): as a firewall that swallows packets. What was under way
 //!   arrives when it is healed; nobody is told. Only what the process closes is seen to be closed at once.
+//! - [`cut_off`](Faulty::cut_off), [`let_back`](Faulty::let_back): the same for everything that this process says and
+//!   hears, on connections that others have made, too.
 //!
 //! Delays run on tokio's clock, which a test can hold still.
 
@@ -61,6 +63,8 @@ pub struct Plans {
 pub struct Faulty<M> {
     medium: M,
     addresses: Arc<Mutex<BTreeMap<String, Target>>>,
+    /// In front of everything.
+    all: Gate,
 }
 
 /// What happens to connections with an address.
@@ -106,7 +110,7 @@ impl<M> Faulty<M> {
     /// No faults yet.
     #[must_use]
     pub fn new(medium: M) -> Self {
-        Self { medium, addresses: Arc::default() }
+        Self { medium, addresses: Arc::default(), all: Gate::default() }
     }
 
     /// What happens to connections that are made with `address` from now on.
@@ -124,6 +128,16 @@ impl<M> Faulty<M> {
         self.target(address).gate.set(false);
     }
 
+    /// Swallows all that this process says and hears.
+    pub fn cut_off(&self) {
+        self.all.set(true);
+    }
+
+    /// Lets everything through again that is not blocked by its address, and what was swallowed.
+    pub fn let_back(&self) {
+        self.all.set(false);
+    }
+
     fn target(&self, address: &str) -> Target {
         locked(&self.addresses).entry(address.into()).or_default().clone()
     }
@@ -138,7 +152,8 @@ pub struct FaultyHalf<T> {
     passed: u64,
     /// The delay of the read or write that is under way; once it is over, until bytes have passed.
     delay: Option<Pin<Box<Sleep>>>,
-    gate: Gate,
+    /// That of its address, and that of everything.
+    gates: [Gate; 2],
 }
 
 /// What is to become of a read or write.
@@ -149,12 +164,14 @@ enum Passage {
 }
 
 impl<T> FaultyHalf<T> {
-    fn new(inner: T, plan: Plan, gate: Gate) -> Self {
-        Self { inner, plan, passed: 0, delay: None, gate }
+    fn new(inner: T, plan: Plan, gates: [Gate; 2]) -> Self {
+        Self { inner, plan, passed: 0, delay: None, gates }
     }
 
     fn poll_passage(&mut self, cx: &mut Context<'_>) -> Poll<Passage> {
-        core::task::ready!(self.gate.poll(cx));
+        for gate in &self.gates {
+            core::task::ready!(gate.poll(cx));
+        }
         let passage = match self.plan.fault {
             Some((after, Fault::Silence)) if self.passed >= after => return Poll::Pending,
             Some((after, fault)) if self.passed >= after => Passage::Broken(fault),
@@ -229,34 +246,41 @@ impl<M: Medium> Medium for Faulty<M> {
 
     async fn open(&self, address: &str) -> Result<Stream<Self::Read, Self::Write>, TransportError> {
         let Target { plans, gate } = self.target(address);
-        core::future::poll_fn(|cx| gate.poll(cx)).await;
+        let gates = [gate, self.all.clone()];
+        for gate in &gates {
+            core::future::poll_fn(|cx| gate.poll(cx)).await;
+        }
         let Stream { read, write, peer } = self.medium.open(address).await?;
-        let read = FaultyHalf::new(read, plans.read, gate.clone());
-        let write = FaultyHalf::new(write, plans.write, gate);
+        let read = FaultyHalf::new(read, plans.read, gates.clone());
+        let write = FaultyHalf::new(write, plans.write, gates);
         Ok(Stream { read, write, peer })
     }
 
     async fn bind(&self, address: &str) -> Result<Self::Acceptor, TransportError> {
-        Ok(FaultyAcceptor(self.medium.bind(address).await?))
+        Ok(FaultyAcceptor { acceptor: self.medium.bind(address).await?, all: self.all.clone() })
     }
 }
 
-/// Listens on the medium beneath. Faults are the caller's.
+/// Listens on the medium beneath. Faults are the caller's, unless the process is cut off.
 #[derive(Debug)]
-pub struct FaultyAcceptor<A>(A);
+pub struct FaultyAcceptor<A> {
+    acceptor: A,
+    all: Gate,
+}
 
 impl<A: Acceptor> Acceptor for FaultyAcceptor<A> {
     type Read = FaultyHalf<A::Read>;
     type Write = FaultyHalf<A::Write>;
 
     fn address(&self) -> &str {
-        self.0.address()
+        self.acceptor.address()
     }
 
     async fn next(&mut self) -> Result<Stream<Self::Read, Self::Write>, TransportError> {
-        let Stream { read, write, peer } = self.0.next().await?;
-        let read = FaultyHalf::new(read, Plan::default(), Gate::default());
-        let write = FaultyHalf::new(write, Plan::default(), Gate::default());
+        let Stream { read, write, peer } = self.acceptor.next().await?;
+        let gates = [Gate::default(), self.all.clone()];
+        let read = FaultyHalf::new(read, Plan::default(), gates.clone());
+        let write = FaultyHalf::new(write, Plan::default(), gates);
         Ok(Stream { read, write, peer })
     }
 }

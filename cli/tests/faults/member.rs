@@ -6,27 +6,34 @@
 
 use std::collections::BTreeMap;
 use std::io::Write as _;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use cirrus_core::channel::Missing;
+use cirrus_protocol::handshake::Credential;
 use cirrus_runtime::fleet::launcher::{PARENT_VARIABLE, die_with_parent};
+use cirrus_runtime::io::IoThread;
 use cirrus_runtime::zip::error::in_words;
 use cirrus_runtime::zip::{
-    BroadcastChannel, Channel, Completeness, HandledChannel, HandlerChannel, ReduceChannel, Reduced, Zip,
-    ZipError, operator,
+    BroadcastChannel, Channel, Completeness, HandledChannel, HandlerChannel, ONLY_JOB, ReduceChannel,
+    Reduced, Settings, Zip, ZipError, operator,
 };
+use cirrus_transport::faults::Faulty;
+use cirrus_transport::tcp::Tcp;
+use cirrus_transport::{Medium, auth};
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 
-use crate::processes::{Controller, TOKEN};
+use crate::processes::Controller;
 
 /// Where the controller is. Without it, this program is no member.
 pub(crate) const CONTROLLER_VARIABLE: &str = "CIRRUS_CONTROLLER";
 /// What it has to show there.
 pub(crate) const TOKEN_VARIABLE: &str = "CIRRUS_TOKEN";
+/// If this is set, the process can be cut off: see [`Order::CutOff`].
+pub(crate) const FAULTY_VARIABLE: &str = "CIRRUS_FAULTY";
 /// The name of the test that is a member.
 pub(crate) const TEST: &str = "member::a_member_does_as_it_is_told";
 
@@ -65,12 +72,6 @@ pub(crate) enum Order {
         factor: i64,
         count: usize,
     },
-    /// The same for one round.
-    SumOnce {
-        channel: String,
-        factor: i64,
-        count: usize,
-    },
     /// Has the results of sums that are for one until the last: a [`Report::Sum`] for each.
     Results {
         channel: String,
@@ -81,6 +82,13 @@ pub(crate) enum Order {
     Send {
         channel: String,
         first: u64,
+        bytes: usize,
+    },
+    /// Offers so many broadcasts, one after the other, whatever becomes of those before: [`Report::Offered`].
+    Offer {
+        channel: String,
+        first: u64,
+        count: u32,
         bytes: usize,
     },
     /// Takes broadcasts until the last: a [`Report::Came`] for each.
@@ -98,6 +106,14 @@ pub(crate) enum Order {
     Leave {
         channel: String,
     },
+    /// Swallows all that this process says to an address and hears from it; without one, all that it says and hears.
+    CutOff {
+        address: Option<String>,
+    },
+    /// Lets it through again.
+    LetBack {
+        address: Option<String>,
+    },
 }
 
 /// What came of it.
@@ -110,6 +126,11 @@ pub(crate) enum Report {
     Came(Broadcast),
     /// A broadcast came to nothing.
     Aborted,
+    /// Not sealed within a millisecond, and not even taken.
+    Offered {
+        given_up: u32,
+        refused: u32,
+    },
     Members(Vec<String>),
     /// The order is carried out.
     Done,
@@ -184,7 +205,7 @@ fn a_member_does_as_it_is_told() {
         let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
         log.with_ansi(false).without_time().init();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("the system gives a runtime").block_on(obey(&controller));
+        runtime.expect("the system gives a runtime").block_on(obey(controller));
         // Whatever runs on in the background is nobody's any more.
         std::process::exit(0);
     }
@@ -195,6 +216,22 @@ fn a_member_does_as_it_is_told() {
     assert!(matches!(member.hear(order), Report::Failed(kind, _) if kind == "Transport"));
 }
 
+/// How the process reaches others.
+enum Way {
+    Tcp,
+    /// Its members live on a thread of their own, as they do otherwise.
+    Faulty(Faulty<Tcp>, IoThread),
+}
+
+impl Way {
+    fn faulty(&self) -> &Faulty<Tcp> {
+        match self {
+            Self::Tcp => panic!("start it so that it can be cut off"),
+            Self::Faulty(faulty, _) => faulty,
+        }
+    }
+}
+
 fn say(order: u64, what: Report) {
     let line = serde_json::to_string(&Line { order, what }).expect("it is text");
     // The test runner may have begun a line.
@@ -203,25 +240,34 @@ fn say(order: u64, what: Report) {
 }
 
 /// All that the orders share.
-#[derive(Default)]
-struct Seats(std::sync::Mutex<BTreeMap<String, (Seat, Arc<AtomicBool>)>>);
+struct Shared {
+    controller: String,
+    token: String,
+    way: Way,
+    seats: Mutex<BTreeMap<String, (Seat, Arc<AtomicBool>)>>,
+}
 
-impl Seats {
+impl Shared {
     fn find(&self, channel: &str) -> (Seat, Arc<AtomicBool>) {
-        let seats = self.0.lock().expect("nobody panics with it");
+        let seats = self.seats.lock().expect("nobody panics with it");
         seats.get(channel).cloned().unwrap_or_else(|| panic!("no seat in {channel}"))
     }
 }
 
-async fn obey(controller: &str) {
-    let token = std::env::var(TOKEN_VARIABLE).unwrap_or_else(|_| TOKEN.to_owned());
-    let seats = Arc::new(Seats::default());
+async fn obey(controller: String) {
+    let token = std::env::var(TOKEN_VARIABLE).expect("it has a token");
+    let way = if std::env::var(FAULTY_VARIABLE).is_ok() {
+        Way::Faulty(Faulty::new(Tcp::default()), IoThread::start().expect("the system gives a thread"))
+    } else {
+        Way::Tcp
+    };
+    let shared = Arc::new(Shared { controller, token, way, seats: Mutex::default() });
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     while let Some(line) = lines.next_line().await.expect("orders are text") {
         let Line { order, what }: Line<Order> = serde_json::from_str(&line).expect("it is an order");
-        let (controller, token, seats) = (controller.to_owned(), token.clone(), seats.clone());
+        let shared = shared.clone();
         tokio::spawn(async move {
-            let done = carry_out(order, what, &seats, (&controller, &token)).await;
+            let done = carry_out(order, what, &shared).await;
             say(order, done.unwrap_or_else(|error| failed(&error)));
         });
     }
@@ -233,54 +279,71 @@ fn failed(error: &ZipError) -> Report {
     Report::Failed(kind.to_owned(), error.to_string())
 }
 
-async fn carry_out(
-    order: u64,
-    what: Order,
-    seats: &Seats,
-    (controller, token): (&str, &str),
-) -> Result<Report, ZipError> {
+async fn carry_out(order: u64, what: Order, shared: &Shared) -> Result<Report, ZipError> {
     match what {
         Order::Join { channel, kind, within_ms } => {
-            let zip = Zip::connect(controller, token).await?;
-            let seat = join(&zip, &channel, kind).await?.within(Duration::from_millis(within_ms));
+            let seat = seat(shared, &channel, kind).await?.within(Duration::from_millis(within_ms));
             let name = in_words(seat.channel().member());
-            seats.0.lock().expect("nobody panics with it").insert(channel, (seat, Arc::default()));
+            shared.seats.lock().expect("nobody panics with it").insert(channel, (seat, Arc::default()));
             return Ok(Report::Joined(name));
         }
         Order::Gathered { channel, members } => {
-            _ = seats.find(&channel).0.channel().gathered(members).await?;
+            shared.find(&channel).0.channel().gathered(members).await?;
         }
         Order::Sum { channel, factor, count } => {
-            let (seat, last) = seats.find(&channel);
+            let (seat, last) = shared.find(&channel);
             while !sum(order, &seat, (factor, count), &last).await? {}
         }
-        Order::SumOnce { channel, factor, count } => {
-            let (seat, last) = seats.find(&channel);
-            sum(order, &seat, (factor, count), &last).await?;
-        }
         Order::Results { channel, count } => {
-            let (Seat::Handle(seat), _) = seats.find(&channel) else { panic!("no handler in {channel}") };
+            let (Seat::Handle(seat), _) = shared.find(&channel) else { panic!("no handler in {channel}") };
             while !summed(order, &seat.result().await?, count) {}
         }
         Order::Send { channel, first, bytes } => {
-            let (Seat::Broadcast(seat), last) = seats.find(&channel) else { panic!("{channel} is for sums") };
+            let (Seat::Broadcast(seat), last) = shared.find(&channel) else {
+                panic!("{channel} is for sums")
+            };
             send(order, &seat, (first, bytes), &last).await?;
         }
+        Order::Offer { channel, first, count, bytes } => {
+            let (Seat::Broadcast(seat), _) = shared.find(&channel) else { panic!("{channel} is for sums") };
+            return offer(&seat, (first, count), bytes).await;
+        }
         Order::Receive { channel } => {
-            let (Seat::Broadcast(seat), _) = seats.find(&channel) else { panic!("{channel} is for sums") };
+            let (Seat::Broadcast(seat), _) = shared.find(&channel) else { panic!("{channel} is for sums") };
             receive(order, &seat).await?;
         }
-        Order::Last { channel } => seats.find(&channel).1.store(true, Ordering::Relaxed),
+        Order::Last { channel } => shared.find(&channel).1.store(true, Ordering::Relaxed),
         Order::Members { channel } => {
-            let members = seats.find(&channel).0.channel().members().await?;
+            let members = shared.find(&channel).0.channel().members().await?;
             return Ok(Report::Members(members.into_iter().map(in_words).collect()));
         }
-        Order::Leave { channel } => seats.find(&channel).0.channel().leave().await?,
+        Order::Leave { channel } => shared.find(&channel).0.channel().leave().await?,
+        Order::CutOff { address: Some(address) } => shared.way.faulty().block(&address),
+        Order::CutOff { address: None } => shared.way.faulty().cut_off(),
+        Order::LetBack { address: Some(address) } => shared.way.faulty().heal(&address),
+        Order::LetBack { address: None } => shared.way.faulty().let_back(),
     }
     Ok(Report::Done)
 }
 
-async fn join(zip: &Zip, channel: &str, kind: Kind) -> Result<Seat, ZipError> {
+async fn seat(shared: &Shared, channel: &str, kind: Kind) -> Result<Seat, ZipError> {
+    let Shared { controller, token, way, .. } = shared;
+    match way {
+        Way::Tcp => join(&Zip::connect(controller, token).await?, channel, kind).await,
+        Way::Faulty(faulty, thread) => {
+            let credential = Credential { job: ONLY_JOB, token: auth::digest(token) };
+            let (faulty, controller, channel) = (faulty.clone(), controller.clone(), channel.to_owned());
+            let joined = thread.handle().spawn(async move {
+                let settings = Settings::default();
+                let zip = Zip::over(faulty, &controller, credential, "127.0.0.1:0", settings).await?;
+                join(&zip, &channel, kind).await
+            });
+            joined.await.expect("it does not panic")
+        }
+    }
+}
+
+async fn join<M: Medium>(zip: &Zip<M>, channel: &str, kind: Kind) -> Result<Seat, ZipError> {
     let (sum, survivors) = (operator::sum::<i64>(), Completeness::Survivors);
     Ok(match kind {
         Kind::Broadcast => Seat::Broadcast(zip.broadcast(channel).await?),
@@ -335,9 +398,12 @@ const ENDS_AT: usize = 8;
 
 /// A broadcast: its number, whether it is the last, and bytes that follow from its number.
 fn text(nth: u64, ends: bool, bytes: usize) -> Bytes {
-    let pattern = (0..bytes as u64).map(|at| (at * 31 + nth) as u8);
     let head = nth.to_le_bytes().into_iter().chain([u8::from(ends)]);
-    head.chain(pattern).collect::<Vec<u8>>().into()
+    head.chain(pattern(nth, bytes)).collect::<Vec<u8>>().into()
+}
+
+fn pattern(nth: u64, bytes: usize) -> impl Iterator<Item = u8> {
+    (0..bytes as u64).map(move |at| (at * 31 + nth) as u8)
 }
 
 async fn send(
@@ -376,13 +442,39 @@ async fn receive(order: u64, seat: &BroadcastChannel) -> Result<(), ZipError> {
             Err(error) => return Err(error),
         };
         let (round, from) = (delivery.round.0, in_words(delivery.from));
-        let all = delivery.payload.into_bytes();
-        let nth = all.first_chunk().copied().map_or(u64::MAX, u64::from_le_bytes);
-        let ends = all.get(ENDS_AT) == Some(&1);
-        let right = all == text(nth, ends, all.len().saturating_sub(ENDS_AT + 1));
+        // In place: a copy would be counted as memory of the channel.
+        let pieces = delivery.payload.pieces();
+        let head = pieces.first().map_or(&[][..], |piece| piece.as_ref());
+        let nth = head.first_chunk().copied().map_or(u64::MAX, u64::from_le_bytes);
+        let ends = head.get(ENDS_AT) == Some(&1);
+        let right = pieces
+            .iter()
+            .flatten()
+            .skip(ENDS_AT + 1)
+            .copied()
+            .eq(pattern(nth, delivery.payload.len() - ENDS_AT - 1));
         say(order, Report::Came(Broadcast { round, from, nth, right }));
         if ends {
             return Ok(());
         }
     }
+}
+
+/// Offers broadcasts, whether they are taken or not.
+async fn offer(
+    seat: &BroadcastChannel,
+    (first, count): (u64, u32),
+    bytes: usize,
+) -> Result<Report, ZipError> {
+    let seat = seat.within(Duration::from_millis(1));
+    let (mut given_up, mut refused) = (0, 0);
+    for nth in 0..count {
+        match seat.send(text(first + u64::from(nth), false, bytes)).await {
+            Ok(_) => {}
+            Err(ZipError::Deadline { .. }) => given_up += 1,
+            Err(ZipError::NotTaken { .. }) => refused += 1,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(Report::Offered { given_up, refused })
 }

@@ -12,7 +12,7 @@ use cirrus_runtime::fleet::launcher::PARENT_VARIABLE;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
-use crate::member::{CONTROLLER_VARIABLE, Kind, Line, Order, Report, TEST, TOKEN_VARIABLE};
+use crate::member::{CONTROLLER_VARIABLE, FAULTY_VARIABLE, Kind, Line, Order, Report, TEST, TOKEN_VARIABLE};
 
 /// What all members have to show.
 pub(crate) const TOKEN: &str = "a token that is too long to guess";
@@ -65,14 +65,37 @@ impl Log {
 /// A process. Dropped, it is killed.
 pub(crate) struct Process {
     child: Child,
+    handle: Handle,
+}
+
+/// What a process is reached by, as long as that lives.
+#[derive(Clone)]
+pub(crate) struct Handle {
+    id: u32,
     log: Arc<Log>,
+}
+
+impl std::ops::Deref for Process {
+    type Target = Handle;
+
+    fn deref(&self) -> &Handle {
+        &self.handle
+    }
 }
 
 impl Process {
     fn start(command: &mut Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
         let log = Log::of(child.stderr.take().expect("it is a pipe"));
-        Self { child, log }
+        let handle = Handle { id: child.id(), log };
+        Self { child, handle }
+    }
+}
+
+impl Handle {
+    /// Another one.
+    pub(crate) fn handle(&self) -> Self {
+        self.clone()
     }
 
     /// Signal 9.
@@ -91,7 +114,7 @@ impl Process {
     }
 
     fn signal(&self, signal: Signal) {
-        let id = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw).expect("it is a process id");
+        let id = i32::try_from(self.id).ok().and_then(Pid::from_raw).expect("it is a process id");
         kill_process(id, signal).expect("it is there, if only as a zombie");
     }
 
@@ -99,6 +122,32 @@ impl Process {
     #[track_caller]
     pub(crate) fn until_says(&self, words: &str) -> String {
         self.log.until_says(words)
+    }
+
+    /// A figure of its memory, in bytes: `VmRSS` is what it has now, `VmHWM` the most that it has had.
+    pub(crate) fn memory(&self, figure: &str) -> usize {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id)).expect("it lives");
+        let line = status.lines().find_map(|line| line.strip_prefix(figure)).expect("it has memory");
+        let kilobytes = line.trim_matches([':', ' ', '\t']).trim_end_matches(" kB");
+        kilobytes.parse::<usize>().expect("it is a number") << 10
+    }
+
+    /// Ports of this machine on which it listens.
+    pub(crate) fn ports(&self) -> Vec<u16> {
+        let id = self.id;
+        let sockets: Vec<String> = fs::read_dir(format!("/proc/{id}/fd"))
+            .expect("it lives")
+            .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
+            .filter_map(|to| Some(to.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned()))
+            .collect();
+        let table = fs::read_to_string(format!("/proc/{id}/net/tcp")).expect("it lives");
+        let listening = table.lines().skip(1).filter_map(|line| {
+            let fields: Vec<&str> = line.split_whitespace().collect();
+            let (address, state, inode) = (fields.get(1)?, fields.get(3)?, fields.get(9)?);
+            let listens = *state == "0A" && sockets.iter().any(|socket| socket == inode);
+            listens.then(|| u16::from_str_radix(address.rsplit(':').next()?, 16).ok())?
+        });
+        listening.collect()
     }
 }
 
@@ -109,9 +158,31 @@ impl Drop for Process {
     }
 }
 
+/// How a process is connected with others.
+#[derive(Clone, Debug)]
+pub(crate) enum Way {
+    /// As all processes of this machine are.
+    Plain,
+    /// It can be cut off by an order.
+    Faulty,
+    /// In a network namespace.
+    Inside(String),
+}
+
+impl Way {
+    fn command(&self, program: &OsStr) -> Command {
+        let Self::Inside(namespace) = self else { return Command::new(program) };
+        let mut command = Command::new("ip");
+        // It becomes the program itself: signals reach that.
+        command.args(["netns", "exec", namespace]).arg(program);
+        command
+    }
+}
+
 /// A controller, which can be killed and started again at the same address.
 pub(crate) struct Controller {
     folder: TempDir,
+    way: Way,
     pub(crate) address: String,
     process: Option<Process>,
 }
@@ -119,16 +190,21 @@ pub(crate) struct Controller {
 impl Controller {
     /// At any free port of this machine.
     pub(crate) fn start() -> Self {
+        Self::start_at(Way::Plain, "127.0.0.1")
+    }
+
+    /// At any free port of this host.
+    pub(crate) fn start_at(way: Way, host: &str) -> Self {
         let folder = tempfile::tempdir().expect("there is room for a folder");
         fs::write(folder.path().join("token"), TOKEN).expect("there is room for a file");
-        let mut controller = Self { folder, address: "127.0.0.1:0".to_owned(), process: None };
+        let mut controller = Self { folder, way, address: format!("{host}:0"), process: None };
         controller.restart();
         controller
     }
 
     /// Its next life.
     pub(crate) fn restart(&mut self) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_cirrus"));
+        let mut command = self.way.command(env!("CARGO_BIN_EXE_cirrus").as_ref());
         command.args(["controller", "--token-file", "token", "--listen", &self.address]);
         command.current_dir(self.folder.path()).env_remove("RUST_LOG");
         let process = Process::start(command.stdin(Stdio::null()).stdout(Stdio::null()));
@@ -143,9 +219,14 @@ impl Controller {
         self.process = None;
     }
 
+    /// Its process.
+    pub(crate) fn process(&self) -> &Process {
+        self.process.as_ref().expect("it runs")
+    }
+
     /// A process that can join channels.
     pub(crate) fn member(&self) -> Member {
-        Member::start(&self.address, TOKEN)
+        Member::start(&Way::Plain, &self.address, TOKEN)
     }
 
     /// Processes that join a channel, each after the one before, until so many are there.
@@ -177,20 +258,17 @@ impl std::ops::Deref for Member {
 
 impl Member {
     /// A process that has not joined anything.
-    pub(crate) fn start(controller: &str, token: &str) -> Self {
+    pub(crate) fn start(way: &Way, controller: &str, token: &str) -> Self {
         let program = std::env::current_exe().expect("this program is a file");
-        Self::start_by(&[program.as_os_str()], controller, token)
-    }
-
-    /// The same, started by a command in front of it.
-    pub(crate) fn start_by(words: &[&OsStr], controller: &str, token: &str) -> Self {
-        let mut command = Command::new(words[0]);
+        let mut command = way.command(program.as_os_str());
         command
-            .args(&words[1..])
             .args(["--exact", TEST, "--nocapture"])
             .env(CONTROLLER_VARIABLE, controller)
             .env(TOKEN_VARIABLE, token)
             .env(PARENT_VARIABLE, std::process::id().to_string());
+        if matches!(way, Way::Faulty) {
+            command.env(FAULTY_VARIABLE, "yes");
+        }
         let mut process = Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let orders = process.child.stdin.take().expect("it is a pipe");
         let words = BufReader::new(process.child.stdout.take().expect("it is a pipe"));
@@ -228,7 +306,7 @@ impl Member {
                 Ok((about, report)) if about == order => return report,
                 Ok(other) => self.kept.push_back(other),
                 Err(error) => {
-                    let log = self.process.log.text.lock().expect("nobody panics with it");
+                    let log = self.process.handle.log.text.lock().expect("nobody panics with it");
                     panic!("{} says nothing about order {order}: {error}; {}", self.name, log.0);
                 }
             }
@@ -265,11 +343,26 @@ impl Member {
         self.does(Order::Gathered { channel: channel.into(), members });
     }
 
+    /// Asks who is in a channel, until somebody is not any more: the controller has declared it dead.
+    #[track_caller]
+    pub(crate) fn until_gone(&mut self, channel: &str, name: &str) {
+        let began = Instant::now();
+        loop {
+            let order = self.order(Order::Members { channel: channel.into() });
+            match self.hear(order) {
+                Report::Members(there) if there.iter().all(|it| it != name) => return,
+                Report::Members(_) => assert!(began.elapsed() < PATIENCE, "{name} is still there"),
+                other => panic!("{}: {other:?}", self.name),
+            }
+        }
+    }
+
     /// All reports about an order up to its end, which must be that it is done.
     #[track_caller]
     pub(crate) fn all(&mut self, order: u64) -> Vec<Report> {
-        let mut all = Vec::new();
+        let (mut all, began) = (Vec::new(), Instant::now());
         loop {
+            assert!(began.elapsed() < PATIENCE, "{} goes on and on", self.name);
             match self.hear(order) {
                 Report::Done => return all,
                 Report::Failed(kind, text) => panic!("{}: {kind}: {text}; after {all:?}", self.name),

@@ -1,9 +1,10 @@
 //! Members that go through rounds without a pause, and what all who stay must agree about in the end.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use crate::member::{Broadcast, Kind, Order, Report, Sum};
-use crate::processes::{Controller, Member};
+use crate::processes::{Controller, Member, PATIENCE};
 
 /// Numbers of a value: of several pieces, so that there is a midst of a round.
 const COUNT: usize = 80_000;
@@ -88,7 +89,9 @@ impl Sums {
     pub(crate) fn until_lost(&mut self) {
         let all: i64 = self.adders.iter().map(|adder| adder.factor).sum();
         for adder in &mut self.adders {
+            let began = Instant::now();
             while adder.seen.last_entry().is_none_or(|sum| sum.get().factors != all) {
+                assert!(began.elapsed() < PATIENCE, "{} sees no sum without them", adder.member.name);
                 adder.see();
             }
         }
@@ -149,7 +152,9 @@ impl Adder {
     /// Waits for how its order ends, if not well.
     #[track_caller]
     pub(crate) fn fails(&mut self) -> (String, String) {
+        let began = Instant::now();
         loop {
+            assert!(began.elapsed() < PATIENCE, "{} goes on and on", self.member.name);
             match self.member.hear(self.order) {
                 Report::Failed(kind, text) => return (kind, text),
                 report => self.note(report),
@@ -286,7 +291,9 @@ impl Reader {
     /// Waits for how its order ends, if not well.
     #[track_caller]
     pub(crate) fn fails(&mut self) -> (String, String) {
+        let began = Instant::now();
         loop {
+            assert!(began.elapsed() < PATIENCE, "{} goes on and on", self.member.name);
             match self.member.hear(self.order) {
                 Report::Failed(kind, text) => return (kind, text),
                 report => self.note(report),

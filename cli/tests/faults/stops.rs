@@ -49,8 +49,8 @@ fn broadcasts_go_on_while_one_stands_still(place: usize) {
     let mut news = News::of(&controller, 5);
     let mut still = news.lose(&[place]).remove(0);
     still.member.stop();
-    // More than what all may have before it has any of it.
-    (0..4).for_each(|_| news.go_on());
+    news.readers[0].member.until_gone(NEWS, &still.member.name);
+    news.go_on();
     still.member.go_on();
     let (kind, text) = still.fails();
     assert_eq!(kind, "Fenced", "M2: {text}");

@@ -42,6 +42,7 @@ pub mod payload;
 pub mod reduce;
 pub mod settings;
 pub mod shuffle;
+mod strangers;
 #[cfg(test)]
 mod tests;
 mod timers;

@@ -124,3 +124,35 @@ async fn what_is_blocked_arrives_when_it_is_healed() {
     flushed.unwrap();
     assert_eq!((came.unwrap(), went.unwrap()), (Some(frame(2)), Some(frame(1))));
 }
+
+#[tokio::test]
+async fn who_is_cut_off_says_and_hears_nothing_on_any_connection() {
+    let memory = Memory::default();
+    let (here, there) = (Faulty::new(memory.clone()), Faulty::new(memory));
+    let mut ours = here.listen("here").await.unwrap();
+    let mut theirs = there.listen("there").await.unwrap();
+    let mut made = here.connect("there").await.unwrap();
+    let mut other_of_made = theirs.accept().await.unwrap();
+    let mut other_of_taken = there.connect("here").await.unwrap();
+    let mut taken = ours.accept().await.unwrap();
+    here.clone().cut_off();
+    for (near, far) in [(&mut made, &mut other_of_made), (&mut taken, &mut other_of_taken)] {
+        assert!(poll_once(near.sender.send(frame(1))).is_pending());
+        far.sender.send(frame(2)).await.unwrap();
+        assert!(poll_once(near.receiver.next()).is_pending());
+        assert!(poll_once(far.receiver.next()).is_pending());
+    }
+    assert!(poll_once(here.connect("there")).is_pending());
+    let back = async {
+        tokio::task::yield_now().await;
+        here.let_back();
+    };
+    // Who waits is woken.
+    let (heard, ()) = tokio::join!(made.receiver.next(), back);
+    assert_eq!(heard.unwrap(), Some(frame(2)));
+    assert_eq!(taken.receiver.next().await.unwrap(), Some(frame(2)));
+    taken.sender.send(frame(3)).await.unwrap();
+    // What it had begun to say when it was cut off was dropped with the future, not lost on the way.
+    assert_eq!(other_of_taken.receiver.next().await.unwrap(), Some(frame(1)));
+    assert_eq!(other_of_taken.receiver.next().await.unwrap(), Some(frame(3)));
+}

@@ -22,16 +22,17 @@ use crate::command::{grouped, print_json, print_text, process};
 use crate::failure::{Failure, with};
 use crate::interrupt::Interrupt;
 
-/// The process that dies: neither the first nor the last to join.
-const VICTIM: usize = 3;
+/// Which one dies, in the order in which they have joined the sums: the second, which has two others below it.
+const VICTIM: usize = 1;
 /// Whatever takes longer than this has failed.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Shows what channels do: in eight processes, one of which is killed.
 ///
-/// Starts eight processes that join channels; one broadcasts to all, all add up arrays, one is killed by signal 9 while
-/// the others have given theirs, and those get the sum of the survivors, with the name of the one that is missing; then
-/// they exchange records. Ends non-zero if anything that arrives is wrong.
+/// Starts eight processes that join channels; one broadcasts to all, all add up arrays, one is killed by signal 9 when
+/// half of its value is combined with those of two others, and the survivors get the sum of their values, with the name of
+/// the one that is missing; then they exchange records. Every number of every result is checked: it ends non-zero if
+/// anything that arrives is wrong.
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
     cirrus zip demo\n  \
@@ -50,8 +51,11 @@ struct Member {
     child: Child,
     orders: ChildStdin,
     words: Lines<BufReader<ChildStdout>>,
+    number: usize,
     /// What it is called in the channel of sums.
     name: String,
+    /// The controller's life in which it joined that, and which of those it was.
+    stamp: [Option<u64>; 2],
 }
 
 /// What has come of it.
@@ -91,6 +95,7 @@ async fn show(arguments: &Arguments, output: Output) -> Result<Shown, Failure> {
     for member in &mut members {
         let joined = member.hear().await?;
         member.name = joined["joined"].as_str().unwrap_or_default().to_owned();
+        member.stamp = [0, 1].map(|at| joined["stamp"][at].as_u64());
     }
     say(format!("{MEMBERS} processes have joined three channels at {controller}"));
 
@@ -106,7 +111,7 @@ async fn show(arguments: &Arguments, output: Output) -> Result<Shown, Failure> {
 
     let (victim, repaired_ms) = kill_one(&mut members, all, &say).await?;
     let (shuffle_ms, answers) = together(&mut members, "shuffle").await?;
-    let survivors = (0..MEMBERS as u64).filter(|number| *number != VICTIM as u64);
+    let survivors = members.iter().map(|member| member.number as u64);
     let sum = survivors.flat_map(of_process).fold(0, u64::wrapping_add);
     let total = |key: &str| answers.iter().filter_map(|it| it[key].as_u64()).fold(0, u64::wrapping_add);
     let count = RECORDS * (MEMBERS as u64 - 1);
@@ -131,29 +136,31 @@ async fn show(arguments: &Arguments, output: Output) -> Result<Shown, Failure> {
     Ok(Shown { broadcast_ms, reduce_ms, killed: victim.name, process, repaired_ms, shuffle_ms })
 }
 
-/// All but one give their values to the next reduce, and that one is killed.
+/// All give their values to the next reduce, and one is killed when it has combined half of its own with those below it.
 async fn kill_one(
     members: &mut Vec<Member>,
     all: u64,
     say: &impl Fn(String),
 ) -> Result<(Member, f64), Failure> {
+    members.sort_by_key(|member| member.stamp);
     let mut victim = members.remove(VICTIM);
+    victim.order("reduce half").await?;
     for member in members.iter_mut() {
         member.order("reduce").await?;
     }
     for member in members.iter_mut() {
         member.hear_until("ready").await?;
     }
+    victim.hear_until("half").await?;
     let process = victim.child.id().unwrap_or_default();
     say(format!(
-        "reduce: {} have given their values; killing {} (process {process}) by signal 9",
-        members.len(),
+        "reduce: half of the values of {} and of those below it are combined; killing it (process {process}) by signal 9",
         victim.name
     ));
     victim.child.start_kill()?;
     let (repaired_ms, answers) = all_come(members, Instant::now()).await?;
     victim.child.wait().await?;
-    let sum = all - (VICTIM as u64 + 1);
+    let sum = all - (victim.number as u64 + 1);
     let right = |it: &Value| it["right"] == true && it["sum"] == sum && it["missing"] == json!([victim.name]);
     expect(answers.iter().all(right), "the survivors' sum is wrong", &answers)?;
     say(format!(
@@ -223,7 +230,8 @@ impl Member {
         let (Some(orders), Some(words)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(Failure::Failed("a process has no pipes".to_owned()));
         };
-        Ok(Self { child, orders, words: BufReader::new(words).lines(), name: format!("process {number}") })
+        let words = BufReader::new(words).lines();
+        Ok(Self { child, orders, words, number, name: format!("process {number}"), stamp: [None; 2] })
     }
 
     async fn order(&mut self, order: &str) -> Result<(), Failure> {

@@ -1,11 +1,16 @@
 //! `cirrus zip member`: one process of the demo. It does what it is told, line by line, and says what came of it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
 use bytes::Bytes;
 use cirrus_core::channel::{Missing, Role};
 use cirrus_core::ids::MemberId;
 use cirrus_runtime::fleet::launcher::{PARENT_VARIABLE, SLOT_VARIABLE, die_with_parent};
 use cirrus_runtime::zip::error::in_words;
-use cirrus_runtime::zip::{BroadcastChannel, Completeness, ReduceChannel, ShuffleChannel, Zip, operator};
+use cirrus_runtime::zip::{
+    BroadcastChannel, Completeness, Operator, ReduceChannel, ShuffleChannel, Zip, operator,
+};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -28,6 +33,8 @@ struct Seats {
     number: u64,
     news: BroadcastChannel,
     sums: ReduceChannel,
+    /// The next sum comes to a halt half-way.
+    halts: Arc<AtomicBool>,
     records: ShuffleChannel,
     /// Who sends the broadcast: the last who has joined, so that all others are in it.
     sender: Option<MemberId>,
@@ -41,12 +48,18 @@ pub(super) fn run() -> Result<(), Failure> {
         (number(SLOT_VARIABLE)?, variable(CONTROLLER_VARIABLE)?, variable(TOKEN_VARIABLE)?);
     process::runtime()?.block_on(async {
         let seats = join(slot.into(), &controller, &token).await?;
-        say(&json!({ "joined": in_words(seats.sums.member()) }))?;
+        let member = seats.sums.member();
+        let MemberId { stamp, .. } = member;
+        say(&json!({ "joined": in_words(member), "stamp": [stamp.epoch.0, stamp.serial] }))?;
         let mut lines = BufReader::new(tokio::io::stdin()).lines();
         while let Some(line) = lines.next_line().await.map_err(with("standard input"))? {
             match line.as_str() {
                 "broadcast" => seats.broadcast().await?,
                 "reduce" => seats.reduce().await?,
+                "reduce half" => {
+                    seats.halts.store(true, Ordering::Relaxed);
+                    seats.reduce().await?;
+                }
                 "shuffle" => seats.shuffle().await?,
                 "leave" => return seats.leave().await,
                 other => return Err(Failure::Failed(format!("{other}: {}", by_hand()))),
@@ -67,13 +80,42 @@ fn say(what: &Value) -> Result<(), Failure> {
 
 async fn join(number: u64, controller: &str, token: &str) -> Result<Seats, Failure> {
     let zip = Zip::connect(controller, token).await?;
-    let sums = zip.reduce("sums", operator::sum::<i64>(), Completeness::Survivors).await?;
+    let halts = Arc::new(AtomicBool::new(false));
+    let sum = Halting { sum: operator::sum::<i64>(), halts: halts.clone(), combined: AtomicUsize::new(0) };
+    let sums = zip.reduce("sums", sum, Completeness::Survivors).await?;
     let news = zip.broadcast("news").await?;
     let records = zip.shuffle("records", Role::Both).await?;
     sums.gathered(MEMBERS).await?;
     records.gathered(MEMBERS).await?;
     let sender = news.gathered(MEMBERS).await?.last().copied();
-    Ok(Seats { number, news, sums, records, sender })
+    Ok(Seats { number, news, sums, halts, records, sender })
+}
+
+/// Adds up. If it is told to, it comes to a halt half-way, for this process to be killed there.
+struct Halting<O> {
+    sum: O,
+    halts: Arc<AtomicBool>,
+    /// Bytes since then.
+    combined: AtomicUsize,
+}
+
+impl<O: Operator> Operator for Halting<O> {
+    fn element_bytes(&self) -> Option<usize> {
+        self.sum.element_bytes()
+    }
+
+    fn combine(&self, pieces: &[Bytes]) -> Option<Bytes> {
+        if self.halts.load(Ordering::Relaxed) {
+            let bytes = pieces.first().map_or(0, Bytes::len);
+            if self.combined.fetch_add(bytes, Ordering::Relaxed) + bytes > BYTES / 2 {
+                say(&json!({ "half": true })).ok()?;
+                loop {
+                    std::thread::park();
+                }
+            }
+        }
+        self.sum.combine(pieces)
+    }
 }
 
 /// What the broadcast says: any byte can be told from its neighbours.

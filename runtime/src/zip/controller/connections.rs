@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::super::error::log_stranger;
+use super::super::strangers::{Stranger, Strangers};
 use super::super::timers::span;
 use crate::store::server::log_end;
 
@@ -59,11 +60,15 @@ pub(super) async fn accept<L: Listener>(
     admission: Admission,
     inbox: mpsc::Sender<(Peer, News)>,
 ) {
-    let mut all = JoinSet::new();
+    let (mut strangers, mut all) = (Strangers::new(), JoinSet::new());
     for number in 0.. {
         match listener.accept().await {
             Ok(connection) => {
-                all.spawn(converse(Peer(number), connection, admission.clone(), inbox.clone()));
+                let (name, place) = (connection.peer.clone(), strangers.place().await);
+                let held = Arc::downgrade(&place);
+                let conversation =
+                    converse(Peer(number), connection, place, admission.clone(), inbox.clone());
+                strangers.came(name, held, all.spawn(conversation));
             }
             Err(error) => {
                 tracing::warn!("{error}");
@@ -79,6 +84,7 @@ pub(super) async fn accept<L: Listener>(
 async fn converse<S: FrameSender, R: FrameReceiver>(
     peer: Peer,
     mut connection: Connection<S, R>,
+    place: Arc<Stranger>,
     admission: Admission,
     inbox: mpsc::Sender<(Peer, News)>,
 ) {
@@ -87,6 +93,9 @@ async fn converse<S: FrameSender, R: FrameReceiver>(
         Ok(credential) => credential,
         Err(error) => return log_stranger(&error),
     };
+    if !place.is_known() {
+        return;
+    }
     let (answers, outbox) = mpsc::channel(ANSWERS_MAX);
     // It is told what it is held to before anything else.
     let told = answers.try_send(ControllerReply::Hello { epoch, lease });

@@ -12,6 +12,7 @@
 //! only as fast as the member takes it in. So neither side's memory grows by what waits here.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -29,6 +30,7 @@ use super::News;
 use crate::store::server::log_end;
 use crate::zip::background::Background;
 use crate::zip::error::log_stranger;
+use crate::zip::strangers::{Stranger, Strangers};
 
 /// Frames are gathered up to so many bytes for one write.
 const WRITE_BYTES: usize = 256 << 10;
@@ -36,8 +38,6 @@ const WRITE_BYTES: usize = 256 << 10;
 const DIAL: Duration = Duration::from_secs(5);
 /// How long a connection that was closed here may take to send what was said before.
 const LINGER: Duration = Duration::from_secs(5);
-/// Callers that have not said yet what they want.
-const STRANGERS_MAX: usize = 64;
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -192,11 +192,14 @@ pub(super) async fn listen<M: Medium>(
     credential: Credential,
     inbox: mpsc::Sender<News<M>>,
 ) {
-    let mut strangers = JoinSet::new();
+    let (mut strangers, mut callers) = (Strangers::new(), JoinSet::new());
     loop {
         match listener.accept().await {
             Ok(end) => {
-                strangers.spawn(receive(end, credential, inbox.clone()));
+                let (peer, place) = (end.peer.clone(), strangers.place().await);
+                let held = Arc::downgrade(&place);
+                let caller = callers.spawn(receive(end, place, credential, inbox.clone()));
+                strangers.came(peer, held, caller);
             }
             Err(error) => {
                 tracing::warn!("{error}");
@@ -204,18 +207,23 @@ pub(super) async fn listen<M: Medium>(
                 sleep(Duration::from_millis(50)).await;
             }
         }
-        while strangers.len() >= STRANGERS_MAX {
-            strangers.join_next().await;
-        }
-        while strangers.try_join_next().is_some() {}
+        while callers.try_join_next().is_some() {}
     }
 }
 
 /// Hears what a caller can prove, and what it wants.
-async fn receive<M: Medium>(mut end: End<M>, credential: Credential, inbox: mpsc::Sender<News<M>>) {
+async fn receive<M: Medium>(
+    mut end: End<M>,
+    place: Arc<Stranger>,
+    credential: Credential,
+    inbox: mpsc::Sender<News<M>>,
+) {
     let token = |job| (job == credential.job).then_some(credential.token);
     if let Err(error) = auth::admit(&mut end, token).await {
         return log_stranger(&error);
+    }
+    if !place.is_known() {
+        return;
     }
     match timeout(auth::WITHIN, end.receiver.next()).await {
         Ok(Ok(Some(frame))) => match PeerMessage::try_from(frame) {
@@ -231,7 +239,7 @@ async fn receive<M: Medium>(mut end: End<M>, credential: Credential, inbox: mpsc
 async fn read<M: Medium>(
     route: Route,
     nth: Nth,
-    peer: &std::sync::Arc<str>,
+    peer: &Arc<str>,
     mut receiver: <M as Transport>::Receiver,
     inbox: &mpsc::Sender<News<M>>,
 ) -> Result<(), TransportError> {
