@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use cirrus_core::directory::Limits;
 use cirrus_runtime::object;
-use cirrus_runtime::zip::ONLY_JOB;
 use cirrus_runtime::zip::controller::{Controller, ControllerSpec, Epochs, Job};
+use cirrus_runtime::zip::{ONLY_JOB, Recording};
 use cirrus_transport::auth;
 use cirrus_transport::tcp::Tcp;
 use clap::Args;
@@ -47,13 +47,18 @@ pub(crate) struct Arguments {
     /// Members in each.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     members_max: u32,
+    /// Records all that happens to it in this file, which must not be there, for `verify replay`. No token is in it.
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> {
     let token = token(arguments.token_file.as_deref())?;
     let limits = Limits { channels_max: arguments.channels_max, members_max: arguments.members_max };
     let epochs = Epochs::Kept(object::open(&super::text(&arguments.folder)?)?);
-    let spec = ControllerSpec::new(&arguments.listen, Job::new(ONLY_JOB, &token, limits), epochs);
+    let recording = arguments.trace.as_ref().map(Recording::create).transpose()?;
+    let mut spec = ControllerSpec::new(&arguments.listen, Job::new(ONLY_JOB, &token, limits), epochs);
+    spec.recording.clone_from(&recording);
     let interrupt = Interrupt::listen().map_err(with("cannot listen for Ctrl-C"))?;
     super::process::runtime()?.block_on(async {
         let controller = Controller::start(&Tcp::default(), spec).await?;
@@ -68,7 +73,10 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
         }
         tokio::select! {
             () = controller.run() => Ok(()),
-            () = interrupt.pressed() => Err(Failure::Interrupted),
+            () = interrupt.pressed() => {
+                recording.map_or(Ok(()), |recording| recording.check())?;
+                Err(Failure::Interrupted)
+            }
         }
     })
 }

@@ -21,7 +21,7 @@ fn controller(folder: &Path, listen: &str) -> (Running, String) {
 #[test]
 fn the_demo_kills_one_of_eight_and_the_others_have_their_sum() {
     let folder = folder();
-    let mut running = Running::start(folder.path(), "zip demo --json");
+    let mut running = Running::start(folder.path(), "zip demo --json --trace traces");
     running.until_says("have joined");
     let children = running.children();
     assert_eq!(children.len(), 8, "{children:?}");
@@ -33,7 +33,20 @@ fn the_demo_kills_one_of_eight_and_the_others_have_their_sum() {
     );
     assert!(found["from_kill_to_sum_ms"].as_f64() > Some(0.0), "{found}");
     assert!(children.iter().all(|child| !child.lives()), "{children:?}");
-    assert!(names(folder.path()).is_empty());
+    assert_eq!(names(folder.path()), ["traces"]);
+    // What happened to each is recorded, of the one that was killed too; and no recording is written over.
+    let traces = names(&folder.path().join("traces"));
+    let of_members = (1..=8).map(|number| format!("member-{number}.trace"));
+    let expected: Vec<String> = ["controller.trace".to_owned()].into_iter().chain(of_members).collect();
+    assert_eq!(traces, expected);
+    for trace in traces {
+        let text = std::fs::read_to_string(folder.path().join("traces").join(&trace)).expect("it is text");
+        let mut lines = text.lines();
+        assert!(lines.next().is_some_and(|first| first.contains("\"recording\":{\"format\":1,")), "{trace}");
+        assert!(lines.filter(|line| line.contains("\"event\":")).count() > 50, "{trace}");
+    }
+    let again = cirrus(folder.path(), "zip demo --trace traces");
+    again.fails(1, &["traces/controller.trace", "not written over"]);
 }
 
 #[test]
@@ -78,5 +91,9 @@ fn a_controller_wants_a_token_that_cannot_be_guessed() {
     cirrus(folder.path(), "controller").fails(2, &["CIRRUS_TOKEN", "--token-file"]);
     cirrus(folder.path(), "controller --token-file none").fails(1, &["none"]);
     assert_eq!(names(folder.path()), ["short"]);
+    write(folder.path(), "token", TOKEN);
+    let nowhere = "controller --listen 127.0.0.1:0 --token-file token --trace none/controller.trace";
+    cirrus(folder.path(), nowhere).fails(1, &["none/controller.trace", "make its folder first"]);
+    assert_eq!(names(folder.path()), ["short", "token"]);
     cirrus(folder.path(), "zip member").fails(1, &["not to be started by hand"]);
 }

@@ -1,11 +1,15 @@
 //! `cirrus zip member`: one process of the demo. It does what it is told, line by line, and says what came of it.
 
+use std::path::PathBuf;
+
 use bytes::Bytes;
 use cirrus_core::channel::{Missing, Role};
 use cirrus_core::ids::MemberId;
 use cirrus_runtime::fleet::launcher::{PARENT_VARIABLE, SLOT_VARIABLE, die_with_parent};
 use cirrus_runtime::zip::error::in_words;
-use cirrus_runtime::zip::{BroadcastChannel, Completeness, ReduceChannel, ShuffleChannel, Zip, operator};
+use cirrus_runtime::zip::{
+    BroadcastChannel, Completeness, Recording, ReduceChannel, Settings, ShuffleChannel, Zip, operator,
+};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
@@ -22,6 +26,8 @@ pub(super) const RECORDS: u64 = 100_000;
 
 /// The environment's word for where the controller listens.
 pub(super) const CONTROLLER_VARIABLE: &str = "CIRRUS_CONTROLLER";
+/// The environment's word for where it records what happens to it, if it does.
+pub(super) const TRACE_VARIABLE: &str = "CIRRUS_TRACE";
 
 /// Its seats.
 struct Seats {
@@ -39,8 +45,10 @@ pub(super) fn run() -> Result<(), Failure> {
     die_with_parent(number(PARENT_VARIABLE)?)?;
     let (slot, controller, token) =
         (number(SLOT_VARIABLE)?, variable(CONTROLLER_VARIABLE)?, variable(TOKEN_VARIABLE)?);
+    let recording = std::env::var_os(TRACE_VARIABLE).map(|file| Recording::create(PathBuf::from(file)));
+    let recording = recording.transpose()?;
     process::runtime()?.block_on(async {
-        let seats = join(slot.into(), &controller, &token).await?;
+        let seats = join(slot.into(), &controller, &token, recording.clone()).await?;
         say(&json!({ "joined": in_words(seats.sums.member()) }))?;
         let mut lines = BufReader::new(tokio::io::stdin()).lines();
         while let Some(line) = lines.next_line().await.map_err(with("standard input"))? {
@@ -53,7 +61,8 @@ pub(super) fn run() -> Result<(), Failure> {
             }
         }
         Ok(())
-    })
+    })?;
+    Ok(recording.map_or(Ok(()), |recording| recording.check())?)
 }
 
 fn by_hand() -> String {
@@ -65,8 +74,13 @@ fn say(what: &Value) -> Result<(), Failure> {
     print_text(&format!("{what}\n"))
 }
 
-async fn join(number: u64, controller: &str, token: &str) -> Result<Seats, Failure> {
-    let zip = Zip::connect(controller, token).await?;
+async fn join(
+    number: u64,
+    controller: &str,
+    token: &str,
+    recording: Option<Recording>,
+) -> Result<Seats, Failure> {
+    let zip = Zip::connect(controller, token).await?.with(Settings { recording, ..Settings::default() });
     let sums = zip.reduce("sums", operator::sum::<i64>(), Completeness::Survivors).await?;
     let news = zip.broadcast("news").await?;
     let records = zip.shuffle("records", Role::Both).await?;

@@ -31,6 +31,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use self::connections::{Admission, News, Peer};
+use super::recording::Recording;
 use super::timers::Timers;
 use crate::driver::Driver;
 
@@ -71,6 +72,8 @@ pub struct ControllerSpec {
     pub lease: Millis,
     /// Limits and time-outs of channels.
     pub config: Config,
+    /// Where all that happens to it is recorded, if anywhere.
+    pub recording: Option<Recording>,
 }
 
 impl ControllerSpec {
@@ -86,7 +89,7 @@ impl ControllerSpec {
             ..controller::Config::default()
         };
         let config = Config { jobs_max: 1, members_max: job.limits.reserve(), fan_out: FanOut(2), channel };
-        Self { listen: listen.into(), jobs: vec![job], epochs, lease: Millis(3000), config }
+        Self { listen: listen.into(), jobs: vec![job], epochs, lease: Millis(3000), config, recording: None }
     }
 }
 
@@ -154,8 +157,9 @@ impl Controller {
     /// # Errors
     /// [`ControllerError`].
     pub async fn start<M: Medium>(medium: &M, spec: ControllerSpec) -> Result<Self, ControllerError> {
-        let ControllerSpec { listen, jobs, epochs, lease, config } = spec;
-        let mut directory = Driver::new(Directory::default(), config);
+        let ControllerSpec { listen, jobs, epochs, lease, config, recording } = spec;
+        let record = recording.map(|recording| recording.directory(&config));
+        let mut directory = Driver::new(Directory::default(), config).recorded(record);
         let mut timers = Timers::default();
         begin(&mut directory, &mut timers, &epochs).await?;
         for Job { id: job, token, limits } in jobs.iter().copied() {

@@ -19,6 +19,7 @@ mod application;
 mod connections;
 mod contact;
 mod effects;
+mod machines;
 mod news;
 mod reducing;
 
@@ -41,6 +42,7 @@ use tokio::sync::{Notify, mpsc, oneshot};
 use self::application::Application;
 use self::connections::{Connections, End as Connected, Nth, Route, Task};
 use self::contact::Outbox;
+use self::machines::Machines;
 use self::reducing::Results;
 use super::background::Background;
 use super::error::ZipError;
@@ -187,13 +189,14 @@ async fn join_there<M: Medium>(place: Place<M>, spec: Spec) -> Result<Joined, Zi
     let (answer, joined) = oneshot::channel();
     let (calls, called) = mpsc::channel(CALLS_MAX);
     let (settings, name) = (place.settings.clone(), spec.name.clone());
-    let (role, results) = (spec.role, Results::of(spec.member.kind, spec.role.receives()));
+    let results = Results::of(spec.member.kind, spec.role.receives());
     let ended = Arc::new(OnceLock::new());
     let connections = Connections::new(place.background.clone());
+    let Machines { member, messages, shuffle } = Machines::new(&spec, &address, &settings);
     let shell = Shell {
-        member: Driver::new(Member::new(address.clone(), role, TENANCY), spec.member.clone()),
-        messages: Driver::new(Messages::default(), settings.messages.clone()),
-        shuffle: spec.shuffles.then(|| Driver::new(Shuffle::default(), settings.shuffle.clone())),
+        member,
+        messages,
+        shuffle,
         place,
         address,
         inbox,
