@@ -9,12 +9,12 @@ use std::fmt::Debug;
 use cirrus_core::machine::Machine;
 use cirrus_core::rule::{Ruled, Step, Verdict, check_step};
 
-/// Hears all that happens to a machine.
-pub trait Record<M: Machine>: Debug + Send {
+/// Sees all that happens to a machine.
+pub trait Observe<M: Machine>: Debug + Send {
     /// This happens to it now.
     fn event(&mut self, event: &M::Event);
-    /// This is what it asks for, in answer to the event before.
-    fn effects(&mut self, effects: &[M::Effect]);
+    /// This is what it asks for, in answer to the event before, and as what it is left.
+    fn answered(&mut self, machine: &M, effects: &[M::Effect]);
 }
 
 /// A machine, its configuration, and the effects of its last step.
@@ -23,19 +23,20 @@ pub struct Driver<M: Ruled> {
     machine: M,
     config: M::Config,
     effects: Vec<M::Effect>,
-    record: Option<Box<dyn Record<M>>>,
+    observers: Vec<Box<dyn Observe<M>>>,
 }
 
 impl<M: Ruled> Driver<M> {
     /// A machine about to take its first event.
     pub fn new(machine: M, config: M::Config) -> Self {
-        Self { machine, config, effects: Vec::new(), record: None }
+        Self { machine, config, effects: Vec::new(), observers: Vec::new() }
     }
 
-    /// The same, and every step of it is heard by `record`, if there is one.
+    /// The same, and every step of it is seen by these, too.
     #[must_use]
-    pub fn recorded(self, record: Option<Box<dyn Record<M>>>) -> Self {
-        Self { record, ..self }
+    pub fn observed(mut self, by: impl IntoIterator<Item = Box<dyn Observe<M>>>) -> Self {
+        self.observers.extend(by);
+        self
     }
 
     /// The machine as it is.
@@ -52,14 +53,14 @@ impl<M: Ruled> Driver<M> {
     /// [`Driver::recycle`] so that steady work allocates nothing.
     pub fn step(&mut self, event: M::Event) -> Vec<M::Effect> {
         let mut effects = core::mem::take(&mut self.effects);
-        if let Some(record) = &mut self.record {
-            record.event(&event);
+        for observer in &mut self.observers {
+            observer.event(&event);
         }
         if cfg!(debug_assertions) {
             let before = self.machine.clone();
             self.machine.step(&self.config, event.clone(), &mut effects);
             // Before the rules are asked: a step that breaks one is the one to be looked at.
-            self.heard(&effects);
+            self.answered(&effects);
             let step = Step {
                 config: &self.config,
                 before: &before,
@@ -74,14 +75,14 @@ impl<M: Ruled> Driver<M> {
             });
         } else {
             self.machine.step(&self.config, event, &mut effects);
-            self.heard(&effects);
+            self.answered(&effects);
         }
         effects
     }
 
-    fn heard(&mut self, effects: &[M::Effect]) {
-        if let Some(record) = &mut self.record {
-            record.effects(effects);
+    fn answered(&mut self, effects: &[M::Effect]) {
+        for observer in &mut self.observers {
+            observer.answered(&self.machine, effects);
         }
     }
 

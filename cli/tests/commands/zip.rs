@@ -1,5 +1,6 @@
 //! Channels between real processes, one of which is killed.
 
+use std::io::{Read, Write};
 use std::path::Path;
 
 use rustix::process::Signal;
@@ -70,6 +71,28 @@ fn the_demo_meets_at_a_controller_that_may_have_been_killed() {
     second.signal(Signal::INT);
     second.end().fails(130, &["interrupted"]);
     assert_eq!(names(folder.path()), ["cirrus-controller", "other", "token"]);
+}
+
+#[test]
+fn a_controller_says_what_it_counts() {
+    let folder = folder();
+    write(folder.path(), "token", TOKEN);
+    let line = "controller --json --listen 127.0.0.1:0 --token-file token --metrics 127.0.0.1:0";
+    let mut running = Running::start(folder.path(), line);
+    let said = running.until_says("its metrics are at http://");
+    let address = said.trim().rsplit_once("http://").and_then(|(_, it)| it.strip_suffix("/metrics"));
+    let mut stream = std::net::TcpStream::connect(address.expect("it says where")).expect("it listens");
+    stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").expect("it reads");
+    let mut page = String::new();
+    stream.read_to_string(&mut page).expect("it answers");
+    assert!(
+        page.contains("# TYPE cirrus_zip_controller_epoch gauge\ncirrus_zip_controller_epoch 1\n"),
+        "{page}"
+    );
+    running.signal(Signal::INT);
+    running.end().fails(130, &["interrupted"]);
+    let taken = cirrus(folder.path(), &line.replace("--metrics 127.0.0.1:0", "--metrics nowhere"));
+    taken.fails(1, &["nowhere", "host:port"]);
 }
 
 #[test]

@@ -19,7 +19,7 @@ use cirrus_protocol::zip::Address;
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter};
 
-use crate::driver::Record;
+use crate::driver::Observe;
 
 /// The recording of a process, being made. Clones write to the same.
 #[derive(Clone, Debug)]
@@ -106,7 +106,7 @@ impl Recording {
     }
 
     /// A machine begins; what hears its steps.
-    pub(super) fn machine<M>(&self, made: &Made) -> Box<dyn Record<M>>
+    pub(super) fn machine<M>(&self, made: &Made) -> Box<dyn Observe<M>>
     where
         M: Machine<Event: Serialize, Effect: Serialize>,
     {
@@ -114,7 +114,7 @@ impl Recording {
     }
 
     /// A directory begins; what hears its steps, and keeps its tokens secret.
-    pub(super) fn directory(&self, config: &directory::Config) -> Box<dyn Record<Directory<Address>>> {
+    pub(super) fn directory(&self, config: &directory::Config) -> Box<dyn Observe<Directory<Address>>> {
         Box::new(Masked { track: self.begins(&Made::Directory(config.clone())), tokens: Vec::new() })
     }
 
@@ -181,7 +181,7 @@ impl Track {
     }
 }
 
-impl<M> Record<M> for Track
+impl<M> Observe<M> for Track
 where
     M: Machine<Event: Serialize, Effect: Serialize>,
 {
@@ -189,7 +189,7 @@ where
         self.begin(event);
     }
 
-    fn effects(&mut self, effects: &[M::Effect]) {
+    fn answered(&mut self, _: &M, effects: &[M::Effect]) {
         self.end(effects);
     }
 }
@@ -216,7 +216,7 @@ impl Masked {
     }
 }
 
-impl Record<Directory<Address>> for Masked {
+impl Observe<Directory<Address>> for Masked {
     fn event(&mut self, event: &directory::Event<Address>) {
         use directory::Event;
         let mut event = event.clone();
@@ -233,7 +233,7 @@ impl Record<Directory<Address>> for Masked {
         self.track.begin(&event);
     }
 
-    fn effects(&mut self, effects: &[directory::Effect<Address>]) {
+    fn answered(&mut self, _: &Directory<Address>, effects: &[directory::Effect<Address>]) {
         self.track.end(effects);
     }
 }

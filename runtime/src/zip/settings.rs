@@ -5,6 +5,7 @@ use std::time::Duration;
 use cirrus_core::ids::Millis;
 use cirrus_core::{direct, member, messages, shuffle};
 
+use super::metrics::Metrics;
 use super::recording::Recording;
 
 /// The longest piece of a payload, a multiple of the size of every number: large enough that a header costs nothing,
@@ -26,6 +27,8 @@ pub struct Settings {
     pub messages: messages::Config,
     /// Where all that happens to the process's members is recorded, if anywhere.
     pub recording: Option<Recording>,
+    /// Where what they do is counted, if anywhere.
+    pub metrics: Option<Metrics>,
 }
 
 impl Default for Settings {
@@ -51,6 +54,7 @@ impl Default for Settings {
             shuffle: shuffle::Config { limits: limits.clone(), rosters_max: 2 },
             messages: messages::Config { limits, talks_max: 1000, messages_max: 16, pieces_max: 1 << 12 },
             recording: None,
+            metrics: None,
         }
     }
 }
