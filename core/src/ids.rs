@@ -7,6 +7,7 @@ macro_rules! id {
     ($(#[$doc:meta])* $name:ident($inner:ty)) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         pub struct $name(pub $inner);
 
         impl $name {
@@ -81,6 +82,7 @@ id!(
 
 /// What makes the ids of a channel unique and ordered: the controller's life, then a count in it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Stamp {
     /// The life of the controller that gave it.
     pub epoch: ControllerEpoch,
@@ -100,6 +102,7 @@ impl Stamp {
 /// One life of a channel's name, from its first join until its last member is gone. Never given twice, so the ids of
 /// members and links need be unique in it alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ChannelId {
     /// Whose it is: nobody who has shown another job's token can mean it.
     pub job: JobId,
@@ -109,6 +112,7 @@ pub struct ChannelId {
 
 /// A member's seat in a channel: who sits there, and where its controller finds that out without a search.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MemberId {
     /// Never given twice.
     pub stamp: Stamp,
@@ -118,18 +122,22 @@ pub struct MemberId {
 
 /// One edge of a channel's tree, for as long as both its ends stay the same.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LinkId(pub Stamp);
 
 /// Which of a member's assignments is the newest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct AssignmentVersion(pub Stamp);
 
 /// The reign of one root.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Term(pub Stamp);
 
 /// The state of a model: updates applied within a store epoch. Ordered, first by epoch.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Version {
     /// The store's life in which it holds.
     pub epoch: StoreEpoch,
@@ -139,6 +147,7 @@ pub struct Version {
 
 /// A block of about 8,192 rows: the unit of lease, order, identity and checking.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct BlockId {
     /// Which partition file, from 0.
     pub partition: u32,
@@ -148,6 +157,7 @@ pub struct BlockId {
 
 /// What makes a gradient the same gradient whoever computed it: the rows it was computed from.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct GradientName {
     /// The pass over the data.
     pub pass: Pass,
@@ -159,4 +169,5 @@ pub struct GradientName {
 
 /// A span of time that a machine asks its shell to wait, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Millis(pub u32);

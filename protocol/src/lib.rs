@@ -18,6 +18,7 @@
 //! | [`zip`] | messages in channels: to and from their controller, and between members |
 //! | [`gradient`] | updates: what a worker learned, on its way into the model |
 //! | [`names`] | sets of the names of updates |
+//! | `recording` | what happened to machines of channels, and what they asked for (feature `recording`) |
 //! | [`records`] | records to be sorted, and the manifest of a folder of such |
 //! | [`snapshot`] | a store's model and what it covers, in one object |
 #![no_std]
@@ -53,6 +54,8 @@ pub mod model;
 pub mod names;
 pub mod packed;
 pub mod partition;
+#[cfg(feature = "recording")]
+pub mod recording;
 pub mod records;
 pub mod snapshot;
 pub mod store;

@@ -10,6 +10,7 @@
 //! | [`worlds`] | what is explored, and how large it is |
 //! | [`check`] | the model checker |
 //! | [`bugs`] | mistakes that the checks must catch |
+//! | [`replay`] | recordings of real processes, played again |
 //! | [`fuzz_bodies`] | what is done with arbitrary bytes |
 //! | `tables` | what each machine does about each event, by its situation: tables, and as tests |
 //! | `transcripts` | stories of a channel as text, for readers and as tests |
@@ -23,6 +24,7 @@ pub mod digest;
 pub mod fuzz_bodies;
 pub mod lives;
 pub mod pool;
+pub mod replay;
 pub mod rules;
 pub mod simulator;
 pub mod system;

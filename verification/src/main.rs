@@ -2,6 +2,7 @@
 
 mod command;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -23,6 +24,7 @@ static ALLOCATOR: MiMalloc = MiMalloc;
         bugs                            each seeded bug, and what catches it\n  \
         simulate --seed 7 --steps 50000 jobs, in a run that can be repeated\n  \
         simulate --members 1000         a channel of a thousand members\n  \
+        replay member.trace             what a real process did, once more\n\
         explore job-crash               a world in the browser"
 )]
 struct Arguments {
@@ -69,6 +71,24 @@ enum Command {
         #[arg(long, requires = "members")]
         only: Option<String>,
     },
+    /// Plays recordings of real processes again: the same machines, the same events, and the same answers, or the line
+    /// where they differ.
+    ///
+    /// Recordings come from `cirrus controller --trace FILE`, `cirrus zip demo --trace FOLDER`, or the settings of a
+    /// process's channels. After each event the machine's rules are asked.
+    #[command(after_help = "Examples:\n  \
+        cirrus zip demo --trace traces               eight processes and their controller, recorded\n  \
+        replay traces/*                              each of them, once more\n  \
+        replay --events traces/controller.trace      with every event\n\n\
+        A line that was edited is named, with what was recorded and what the machine answers now.")]
+    Replay {
+        /// The recordings.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Every event, a line each.
+        #[arg(long)]
+        events: bool,
+    },
     /// Serves a world's states in the browser until it is interrupted.
     Explore {
         /// The world.
@@ -89,6 +109,7 @@ fn main() -> ExitCode {
         Command::Simulate { seed, members: Some(members), steps, seeds, only } => {
             command::simulate::channels(seed, members, steps, seeds, only.as_deref())
         }
+        Command::Replay { files, events } => command::replay::run(&files, events),
         Command::Explore { world, address } => command::check::explore(&world, &address),
     };
     match held {

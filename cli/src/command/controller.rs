@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use cirrus_core::directory::Limits;
 use cirrus_runtime::object;
-use cirrus_runtime::zip::ONLY_JOB;
 use cirrus_runtime::zip::controller::{Controller, ControllerSpec, Epochs, Job};
+use cirrus_runtime::zip::{Metrics, MetricsServer, ONLY_JOB, Recording};
 use cirrus_transport::auth;
 use cirrus_transport::tcp::Tcp;
 use clap::Args;
@@ -29,7 +29,8 @@ const TOKEN_BYTES_MIN: usize = 16;
 #[command(after_help = "Examples:\n  \
     export CIRRUS_TOKEN=$(head -c 32 /dev/urandom | base64)\n  \
     cirrus controller\n  \
-    cirrus controller --listen 10.0.0.1:4100 --token-file /run/secrets/cirrus --members-max 10000\n\n\
+    cirrus controller --listen 10.0.0.1:4100 --token-file /run/secrets/cirrus --members-max 10000\n  \
+    cirrus controller --metrics 127.0.0.1:9100 --trace controller.trace\n\n\
     Then, with the same token: cirrus zip demo --controller 127.0.0.1:4100")]
 pub(crate) struct Arguments {
     /// Where it listens, as host:port; port 0 takes any free one. Traffic is authenticated, not encrypted.
@@ -47,28 +48,49 @@ pub(crate) struct Arguments {
     /// Members in each.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     members_max: u32,
+    /// Records all that happens to it in this file, which must not be there, for `verify replay`. No token is in it.
+    #[arg(long, value_name = "FILE")]
+    trace: Option<PathBuf>,
+    /// Answers GET /metrics (for a Prometheus server) and GET /health here, as host:port; to whoever asks.
+    #[arg(long, value_name = "ADDRESS")]
+    metrics: Option<String>,
 }
 
 pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> {
     let token = token(arguments.token_file.as_deref())?;
     let limits = Limits { channels_max: arguments.channels_max, members_max: arguments.members_max };
     let epochs = Epochs::Kept(object::open(&super::text(&arguments.folder)?)?);
-    let spec = ControllerSpec::new(&arguments.listen, Job::new(ONLY_JOB, &token, limits), epochs);
+    let recording = arguments.trace.as_ref().map(Recording::create).transpose()?;
+    let mut spec = ControllerSpec::new(&arguments.listen, Job::new(ONLY_JOB, &token, limits), epochs);
+    spec.recording.clone_from(&recording);
+    spec.metrics = arguments.metrics.as_ref().map(|_| Metrics::default());
+    let metrics = spec.metrics.clone();
     let interrupt = Interrupt::listen().map_err(with("cannot listen for Ctrl-C"))?;
     super::process::runtime()?.block_on(async {
         let controller = Controller::start(&Tcp::default(), spec).await?;
+        let server = match (&arguments.metrics, metrics) {
+            (Some(address), Some(metrics)) => Some(MetricsServer::start(address, metrics).await?),
+            _ => None,
+        };
         if !output.quiet {
             eprintln!("the controller of channels listens on {}", controller.address());
             if !auth::is_local(controller.address()) {
                 eprintln!("other machines reach it; what is sent is not encrypted");
             }
+            if let Some(server) = &server {
+                eprintln!("its metrics are at http://{}/metrics", server.address());
+            }
         }
         if output.json {
-            super::print_json(&serde_json::json!({ "address": controller.address() }))?;
+            let metrics = server.as_ref().map(|server| server.address().to_string());
+            super::print_json(&serde_json::json!({ "address": controller.address(), "metrics": metrics }))?;
         }
         tokio::select! {
             () = controller.run() => Ok(()),
-            () = interrupt.pressed() => Err(Failure::Interrupted),
+            () = interrupt.pressed() => {
+                recording.map_or(Ok(()), |recording| recording.check())?;
+                Err(Failure::Interrupted)
+            }
         }
     })
 }

@@ -1,5 +1,6 @@
 //! Channels between real processes, one of which is killed.
 
+use std::io::{Read, Write};
 use std::path::Path;
 
 use rustix::process::Signal;
@@ -21,7 +22,7 @@ fn controller(folder: &Path, listen: &str) -> (Running, String) {
 #[test]
 fn the_demo_kills_one_of_eight_and_the_others_have_their_sum() {
     let folder = folder();
-    let mut running = Running::start(folder.path(), "zip demo --json");
+    let mut running = Running::start(folder.path(), "zip demo --json --trace traces");
     running.until_says("have joined");
     let children = running.children();
     assert_eq!(children.len(), 8, "{children:?}");
@@ -33,7 +34,20 @@ fn the_demo_kills_one_of_eight_and_the_others_have_their_sum() {
     );
     assert!(found["from_kill_to_sum_ms"].as_f64() > Some(0.0), "{found}");
     assert!(children.iter().all(|child| !child.lives()), "{children:?}");
-    assert!(names(folder.path()).is_empty());
+    assert_eq!(names(folder.path()), ["traces"]);
+    // What happened to each is recorded, of the one that was killed too; and no recording is written over.
+    let traces = names(&folder.path().join("traces"));
+    let of_members = (1..=8).map(|number| format!("member-{number}.trace"));
+    let expected: Vec<String> = ["controller.trace".to_owned()].into_iter().chain(of_members).collect();
+    assert_eq!(traces, expected);
+    for trace in traces {
+        let text = std::fs::read_to_string(folder.path().join("traces").join(&trace)).expect("it is text");
+        let mut lines = text.lines();
+        assert!(lines.next().is_some_and(|first| first.contains("\"recording\":{\"format\":1,")), "{trace}");
+        assert!(lines.filter(|line| line.contains("\"event\":")).count() > 50, "{trace}");
+    }
+    let again = cirrus(folder.path(), "zip demo --trace traces");
+    again.fails(1, &["traces/controller.trace", "not written over"]);
 }
 
 #[test]
@@ -60,6 +74,28 @@ fn the_demo_meets_at_a_controller_that_may_have_been_killed() {
 }
 
 #[test]
+fn a_controller_says_what_it_counts() {
+    let folder = folder();
+    write(folder.path(), "token", TOKEN);
+    let line = "controller --json --listen 127.0.0.1:0 --token-file token --metrics 127.0.0.1:0";
+    let mut running = Running::start(folder.path(), line);
+    let said = running.until_says("its metrics are at http://");
+    let address = said.trim().rsplit_once("http://").and_then(|(_, it)| it.strip_suffix("/metrics"));
+    let mut stream = std::net::TcpStream::connect(address.expect("it says where")).expect("it listens");
+    stream.write_all(b"GET /metrics HTTP/1.0\r\n\r\n").expect("it reads");
+    let mut page = String::new();
+    stream.read_to_string(&mut page).expect("it answers");
+    assert!(
+        page.contains("# TYPE cirrus_zip_controller_epoch gauge\ncirrus_zip_controller_epoch 1\n"),
+        "{page}"
+    );
+    running.signal(Signal::INT);
+    running.end().fails(130, &["interrupted"]);
+    let taken = cirrus(folder.path(), &line.replace("--metrics 127.0.0.1:0", "--metrics nowhere"));
+    taken.fails(1, &["nowhere", "host:port"]);
+}
+
+#[test]
 fn a_demo_that_is_interrupted_leaves_nobody() {
     let folder = folder();
     let mut running = Running::start(folder.path(), "zip demo");
@@ -78,5 +114,9 @@ fn a_controller_wants_a_token_that_cannot_be_guessed() {
     cirrus(folder.path(), "controller").fails(2, &["CIRRUS_TOKEN", "--token-file"]);
     cirrus(folder.path(), "controller --token-file none").fails(1, &["none"]);
     assert_eq!(names(folder.path()), ["short"]);
+    write(folder.path(), "token", TOKEN);
+    let nowhere = "controller --listen 127.0.0.1:0 --token-file token --trace none/controller.trace";
+    cirrus(folder.path(), nowhere).fails(1, &["none/controller.trace", "make its folder first"]);
+    assert_eq!(names(folder.path()), ["short", "token"]);
     cirrus(folder.path(), "zip member").fails(1, &["not to be started by hand"]);
 }

@@ -29,6 +29,10 @@ const LAYERS: [(&str, &[&str]); 10] = [
 /// The one feature of core that makes a build unfit for use, and the one package that may ask for it.
 const SEEDED_BUGS: (&str, &str) = ("seeded-bugs", "cirrus-verification");
 
+/// What core may take in when somebody asks for it, as everybody who records does: it reads and writes values, and adds
+/// nothing to a build without it.
+const OPTIONAL_IN_CORE: &str = "serde";
+
 /// A package as far as the rules need it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Member {
@@ -55,6 +59,8 @@ pub(crate) struct Ask {
     pub(crate) features: Vec<String>,
     /// Whether only tests need it.
     pub(crate) tests: bool,
+    /// Whether it is there only where somebody turns a feature on.
+    pub(crate) optional: bool,
 }
 
 impl From<&Package> for Member {
@@ -65,6 +71,7 @@ impl From<&Package> for Member {
             versions: dependency.req.to_string(),
             features: dependency.features.clone(),
             tests: dependency.kind == DependencyKind::Development,
+            optional: dependency.optional,
         });
         Self {
             name: package.name.to_string(),
@@ -104,12 +111,18 @@ pub(crate) fn directions(members: &[Member]) -> Vec<Offence> {
     found
 }
 
-/// Core stands on `alloc` alone.
+/// Core stands on `alloc` alone, but for what is off by default.
 pub(crate) fn core_alone(members: &[Member]) -> Vec<Offence> {
     let core = members.iter().filter(|member| member.name == "cirrus-core");
-    let asks =
-        core.flat_map(|member| member.asks.iter().filter(|ask| !ask.tests).map(move |ask| (member, ask)));
-    asks.map(|(member, ask)| Offence::new(&member.name, format!("depends on {}", ask.name))).collect()
+    let default = |member: &Member| {
+        member.features.iter().any(|(name, turns_on)| name == "default" && !turns_on.is_empty())
+    };
+    core.flat_map(|member| {
+        let optional = |ask: &Ask| ask.optional && ask.name == OPTIONAL_IN_CORE && !default(member);
+        let asks = member.asks.iter().filter(move |ask| !ask.tests && !optional(ask));
+        asks.map(|ask| Offence::new(&member.name, format!("depends on {}", ask.name)))
+    })
+    .collect()
 }
 
 /// Every dependency from outside says which versions will do.

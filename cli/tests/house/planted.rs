@@ -196,7 +196,16 @@ fn an_upward_dependency_is_seen() {
 fn a_dependency_of_core_is_seen() {
     let outside = Ask { name: "serde".to_owned(), versions: "^1".to_owned(), ..Ask::default() };
     let of_tests = Ask { tests: true, ..outside.clone() };
+    let optional = Ask { optional: true, ..outside.clone() };
+    let another = Ask { name: "rand".to_owned(), ..optional.clone() };
     assert_eq!(packages::core_alone(&[member("cirrus-core", outside.clone())]).len(), 1);
+    assert_eq!(packages::core_alone(&[member("cirrus-core", another)]).len(), 1);
+    let by_default = Member {
+        features: vec![("default".to_owned(), vec!["serde".to_owned()])],
+        ..member("cirrus-core", optional.clone())
+    };
+    assert_eq!(packages::core_alone(&[by_default]).len(), 1);
+    assert_eq!(packages::core_alone(&[member("cirrus-core", optional)]).len(), 0);
     assert_eq!(packages::core_alone(&[member("cirrus-core", of_tests), member("cirrus", outside)]).len(), 0);
 }
 

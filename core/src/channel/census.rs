@@ -9,6 +9,7 @@ use crate::ids::MemberId;
 
 /// How many members there are, and the sum of their weights.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Census {
     /// How many.
     pub count: u32,

@@ -7,6 +7,7 @@ use crate::ids::{MemberId, Round, Sequence, Stamp, Term};
 
 /// A round, for ever: the number alone may be given again by a root that did not know of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RoundId {
     /// The term in which it was begun.
     pub term: Term,
@@ -16,6 +17,7 @@ pub struct RoundId {
 
 /// Whose broadcast it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Origin {
     /// The sender.
     pub member: MemberId,
@@ -25,6 +27,7 @@ pub struct Origin {
 
 /// What is known of a round before its bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Head {
     /// Which round.
     pub id: RoundId,
@@ -38,6 +41,7 @@ pub struct Head {
 
 /// A part of a round's payload.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Piece<P> {
     /// Bytes, and whether they are the last.
     Part(P, bool),
@@ -49,6 +53,7 @@ pub enum Piece<P> {
 
 /// A piece with its place.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Chunk<P> {
     /// The term that both ends of the link are in.
     pub term: Term,
@@ -62,6 +67,7 @@ pub struct Chunk<P> {
 
 /// An attempt at a reduce.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Try {
     /// The round.
     pub round: Round,
@@ -73,6 +79,7 @@ pub struct Try {
 
 /// Why an attempt comes to nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Spoil {
     /// Somebody who had sent something has other neighbours now.
     Moved,
@@ -82,6 +89,7 @@ pub enum Spoil {
 
 /// Whose values some members have combined.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Share {
     /// Those.
     pub census: Census,
@@ -93,6 +101,7 @@ pub struct Share {
 
 /// A piece of what a member and those below it have, combined.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Contribution<P> {
     /// The term.
     pub term: Term,
@@ -108,6 +117,7 @@ pub struct Contribution<P> {
 
 /// How the term stands, from the root down to everybody. Only the newest counts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Sync<A> {
     /// The term.
     pub term: Term,
@@ -134,6 +144,7 @@ pub struct Sync<A> {
 /// state. What it says of a member stays true whatever comes later: that is why sums made at different times, over a
 /// tree in motion, can be trusted as soon as they count everybody.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Report {
     /// The term.
     pub term: Term,
@@ -157,6 +168,7 @@ pub struct Report {
 
 /// From where on a child needs its parent's rounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Resume {
     /// The term that the child is in.
     pub term: Term,
@@ -168,6 +180,7 @@ pub struct Resume {
 
 /// What travels on a link of the tree.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Frame<A, P> {
     /// Up: the child is there. The link that it names is how the parent knows it.
     Attach,
@@ -201,6 +214,7 @@ pub enum Frame<A, P> {
 
 /// A piece on its way from a sender to the root.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Submit<P> {
     /// The term in which the receiver is the root.
     pub term: Term,

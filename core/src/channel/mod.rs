@@ -35,6 +35,7 @@ pub use tenancy::Tenancy;
 
 /// Who is counted: the members whose stamp is not above a bound, and what they add up to.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Cut {
     /// The newest stamp that counts. Members that joined later wait for a later cut.
     pub until: Stamp,
@@ -74,6 +75,7 @@ impl Cut {
 
 /// What a root has to know of its channel's membership.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Roster {
     /// Its reign.
     pub term: Term,
@@ -92,6 +94,7 @@ pub struct Roster {
 
 /// Departures that are counted, and not named. Some of them may have been told of in a round already.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Unnamed {
     /// How many.
     pub count: u32,
@@ -118,6 +121,7 @@ impl Unnamed {
 
 /// Who is left of those whom a root counts, when its controller has forgotten who has departed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Recount {
     /// Who departs in a later version is told by name again.
     pub version: AssignmentVersion,
@@ -128,6 +132,7 @@ pub struct Recount {
 
 /// Where a member sits, and who is next to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Assign<A> {
     /// A newer one replaces an older one, whole.
     pub version: AssignmentVersion,
@@ -143,6 +148,7 @@ pub struct Assign<A> {
 
 /// The upper end of a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Parent<A> {
     /// Who, over which link.
     pub edge: Edge,
@@ -154,10 +160,12 @@ pub struct Parent<A> {
 
 /// Which probe of a member it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ProbeId(pub Stamp);
 
 /// A question whether somebody is there, and its answer, which repeats it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Probe {
     /// Which.
     pub id: ProbeId,
@@ -167,6 +175,7 @@ pub struct Probe {
 
 /// What the controller says to a member.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ToMember<A> {
     /// You are this member of the channel.
     Welcome(MemberId),
@@ -186,6 +195,7 @@ pub enum ToMember<A> {
 
 /// What a member says to the controller.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ToController<A> {
     /// It has called again, and this is how it stands.
     Hello(Registration<A>),

@@ -8,6 +8,7 @@ use crate::tree::Edge;
 
 /// A member as it sees itself.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Registration<A> {
     /// Where it listens.
     pub address: A,
@@ -33,6 +34,7 @@ pub struct Registration<A> {
 
 /// What a member knows of the reign that it is under.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Standing {
     /// The newest term that it has heard of.
     pub term: Term,

@@ -7,6 +7,7 @@ use crate::ids::MemberId;
 
 /// What a member does in a channel of shuffles.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Role {
     /// It gives records.
     Sender,
@@ -39,6 +40,7 @@ impl Role {
 
 /// One line of the roll.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Present<A> {
     /// Who.
     pub member: MemberId,
@@ -52,6 +54,7 @@ pub struct Present<A> {
 ///
 /// Stamps rise: whoever is not in it and has a stamp that is not above [`until`](Cut::until) is gone for ever.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Roll<A> {
     /// The moment. As long as the root is told of the same one, the roll is the same.
     pub at: Cut,

@@ -9,6 +9,7 @@ use crate::ids::{AssignmentVersion, MemberId};
 
 /// Who was counted and is not in a result.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Missing {
     /// They are there, and had given no value when the deadline had passed. All of them.
     pub late: Vec<MemberId>,
@@ -35,6 +36,7 @@ impl Missing {
 
 /// Why a reduce has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Failure {
     /// Somebody who was counted is missing, and the channel is strict.
     Incomplete,
@@ -48,6 +50,7 @@ pub enum Failure {
 
 /// What a reduce has come to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Seal {
     /// Whose values are in the result; nobody's where there is none.
     pub census: Census,

@@ -8,6 +8,7 @@ use crate::ids::MachineId;
 /// by, delivers nothing, and has no values that could be combined, or be missing. Shuffles go past it: it joins no channel
 /// of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Tenancy {
     /// A process with an application.
     Lambda(MachineId),

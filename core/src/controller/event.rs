@@ -6,6 +6,7 @@ use crate::ids::{CallId, FanOut, MemberId, Millis};
 
 /// Limits and time-outs.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Config {
     /// No more members than this.
     pub members_max: u32,
@@ -24,6 +25,7 @@ pub struct Config {
     /// How long a restarted controller waits for its members.
     pub recovery: Millis,
     /// Seeded bugs.
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub bugs: Bugs,
 }
 
@@ -82,6 +84,7 @@ pub enum Event<A> {
 
 /// What a channel asks its shell to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Effect<A> {
     /// The connection of this call is that of this member from now on.
     Accept {
@@ -117,6 +120,7 @@ pub enum Effect<A> {
 
 /// Why somebody may not join.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Refusal {
     /// The channel has as many members as it may.
     Full,
@@ -130,6 +134,7 @@ pub enum Refusal {
 
 /// A channel's timers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Timer {
     /// The answer to a probe is due.
     Probe(MemberId, ProbeId),

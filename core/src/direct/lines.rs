@@ -13,6 +13,7 @@ use crate::member::Line;
 
 /// Limits and time-outs.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Limits {
     /// How many things may be under way to a peer, until it takes them; and one more, for a mark that needs no credit.
     pub window: u32,
@@ -24,6 +25,7 @@ pub struct Limits {
     /// awaited over connections that stand.
     pub missing: Millis,
     /// Seeded bugs.
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub bugs: Bugs,
 }
 
@@ -36,6 +38,7 @@ impl Limits {
 
 /// What can happen on direct connections.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Event<T> {
     /// A peer has taken the call.
     Up(MemberId),
@@ -67,6 +70,7 @@ pub enum Event<T> {
 
 /// What is to be done on direct connections.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Effect<A, T> {
     /// Call a peer, and tell it who calls.
     Dial {
@@ -110,6 +114,7 @@ pub enum Effect<A, T> {
 
 /// Timers of direct connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Timer {
     /// The peer should be there by now.
     Missing(MemberId),

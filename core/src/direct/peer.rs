@@ -9,6 +9,7 @@ use crate::member::Line;
 
 /// How far a receiver is. Only the newest counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Have {
     /// Its application has taken everything before this: the sender may forget it.
     pub taken: Position,

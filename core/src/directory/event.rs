@@ -9,6 +9,7 @@ use crate::member::Kind;
 
 /// Limits, and what all channels have in common.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Config {
     /// No more jobs than this.
     pub jobs_max: u32,
@@ -29,10 +30,12 @@ impl Config {
 
 /// What is left of a job's secret: its SHA-256, or another digest of 32 bytes that only the token has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Token(pub [u8; 32]);
 
 /// What a connection has shown when it was made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Credential {
     /// The job that it belongs to, as it says.
     pub job: JobId,
@@ -42,6 +45,7 @@ pub struct Credential {
 
 /// What a job may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Limits {
     /// Channels at a time.
     pub channels_max: u32,
@@ -59,6 +63,7 @@ impl Limits {
 
 /// Somebody wants to join.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Join<A> {
     /// Names the request in the answer.
     pub call: CallId,
@@ -78,6 +83,7 @@ pub struct Join<A> {
 
 /// A member calls again: the first thing that it says on a new connection.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Again<A> {
     /// What its connection has shown.
     pub credential: Credential,
@@ -95,6 +101,7 @@ pub struct Again<A> {
 
 /// What can happen to a directory.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Event<A> {
     /// Its process was started.
     Started {
@@ -179,6 +186,7 @@ pub enum Event<A> {
 
 /// What a directory asks its shell to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Effect<A> {
     /// Write this epoch in the place of the one on disk, whole or not at all, then say `Persisted` or `PersistFailed`.
     Persist(ControllerEpoch),
@@ -217,6 +225,7 @@ pub enum Effect<A> {
 
 /// Why something is not done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Refusal {
     /// There is no such job, or not any more.
     UnknownJob,

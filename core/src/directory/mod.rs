@@ -43,6 +43,7 @@ pub use event::{Again, Config, Credential, Effect, Event, Join, Limits, Refusal,
 
 /// What a channel is called by its job. Whoever reads it from a wire limits its length.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ChannelName(pub Box<str>);
 
 /// How far a directory is in its life.
@@ -329,6 +330,12 @@ impl<A: Clone + Debug + Eq + Hash> Directory<A> {
         self.route(config, channel, controller::Event::From { member, message }, out);
     }
 
+    /// The limits and time-outs of a channel of this kind.
+    #[must_use]
+    pub fn config_of(&self, config: &Config, id: ChannelId, kind: Kind) -> controller::Config {
+        config_for(config, self.jobs.get(&id.job).map(|job| job.limits), kind)
+    }
+
     /// Lets a channel take an event, and forgets it if that was its end. What was meant for a channel that is forgotten
     /// was late.
     fn route(
@@ -339,12 +346,7 @@ impl<A: Clone + Debug + Eq + Hash> Directory<A> {
         out: &mut impl Effects<Effect<A>>,
     ) {
         let Some(listed) = self.channels.get_mut(&id) else { return };
-        let limits = self.jobs.get(&id.job).map(|job| job.limits.members_max);
-        let members_max = config.channel.members_max.min(limits.unwrap_or_default());
-        // Only a reduce names who is missing from it.
-        let departed_max = if listed.kind.reduces() { config.channel.departed_max } else { 0 };
-        let one_receiver = listed.kind.is_handled();
-        let config = controller::Config { members_max, departed_max, one_receiver, ..config.channel.clone() };
+        let config = config_for(config, self.jobs.get(&id.job).map(|job| job.limits), listed.kind);
         listed.channel.step(&config, event, &mut Tagged { channel: id, out });
         let kept = self.phase == Phase::Recovering && !config.bugs.has(Bug::ForgottenInWindow);
         if listed.is_over()
@@ -355,6 +357,17 @@ impl<A: Clone + Debug + Eq + Hash> Directory<A> {
         {
             job.names.remove(&listed.name);
         }
+    }
+}
+
+fn config_for(config: &Config, limits: Option<Limits>, kind: Kind) -> controller::Config {
+    let allowed = limits.map(|limits| limits.members_max).unwrap_or_default();
+    controller::Config {
+        members_max: config.channel.members_max.min(allowed),
+        // Only a reduce names who is missing from it.
+        departed_max: if kind.reduces() { config.channel.departed_max } else { 0 },
+        one_receiver: kind.is_handled(),
+        ..config.channel.clone()
     }
 }
 

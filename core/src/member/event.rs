@@ -8,6 +8,7 @@ use crate::ids::{ControllerEpoch, LinkId, MemberId, Millis, Round, Sequence, Ter
 
 /// What a channel is for. One name is one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Kind {
     /// Members send to all.
     Broadcast,
@@ -39,6 +40,7 @@ impl Kind {
 
 /// Limits and time-outs.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Config {
     /// What the channel is for.
     pub kind: Kind,
@@ -72,6 +74,7 @@ pub struct Config {
     /// How long one who wants to leave may take to finish what it has begun.
     pub drain: Millis,
     /// Seeded bugs.
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub bugs: Bugs,
 }
 
@@ -101,6 +104,7 @@ impl Default for Config {
 
 /// Any so many by a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Deadline {
     /// How long after the root has heard of the first value of a round the others may come. If there are not enough by
     /// then, as long again.
@@ -111,6 +115,7 @@ pub struct Deadline {
 
 /// What can happen to a member.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Event<A, P> {
     /// The controller says something.
     Controller(ToMember<A>),
@@ -191,6 +196,7 @@ pub enum Event<A, P> {
 
 /// What a member asks its shell to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Effect<A, P> {
     /// Say this to the controller. What finds no connection is lost.
     ToController(ToController<A>),
@@ -298,6 +304,7 @@ pub enum Effect<A, P> {
 
 /// What became of a broadcast.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Outcome {
     /// Everybody who is in this round and stays has it, or will have it, as long as this member stays: if it should be
     /// declared dead right away, what it had seen binds nobody.
@@ -311,6 +318,7 @@ pub enum Outcome {
 /// What became of a reduce, for a member that gave a value to it. But for `Late` and `Indeterminate` it is the same for
 /// all.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Reduction {
     /// There is a result with this member's value in it, and these are missing from it.
     Sealed(Missing),
@@ -324,6 +332,7 @@ pub enum Reduction {
 
 /// Why a call is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Refusal {
     /// The broadcast before it is not done.
     Busy,
@@ -339,6 +348,7 @@ pub enum Refusal {
 
 /// How a member's time ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum End {
     /// It left.
     Left,
@@ -350,6 +360,7 @@ pub enum End {
 
 /// A member's timers. They name what they belong to, so that a late firing means nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Timer {
     /// The link should stand by now.
     Attach(LinkId),

@@ -9,6 +9,7 @@ use crate::member::End;
 
 /// Limits and time-outs.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Config {
     /// Those of the direct connections. The window is in parts, for each pair.
     pub limits: Limits,
@@ -22,6 +23,7 @@ pub struct Config {
 
 /// A part of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Part<P> {
     /// Its bytes.
     pub piece: P,
@@ -31,6 +33,7 @@ pub struct Part<P> {
 
 /// What can happen.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Event<A, P> {
     /// The controller says something: every word of it, also those that are for the channel's member.
     Controller(ToMember<A>),
@@ -59,6 +62,7 @@ pub enum Event<A, P> {
 
 /// What a member's messages ask their shell to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Effect<A, P> {
     /// Say this to the controller. What finds no connection is lost.
     ToController(ToController<A>),
@@ -94,6 +98,7 @@ impl<A, P> From<direct::LineEffect<A, Part<P>>> for Effect<A, P> {
 
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Outcome {
     /// The receiver's application has it.
     Delivered,
@@ -105,6 +110,7 @@ pub enum Outcome {
 
 /// Why a call is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Refusal {
     /// There is nothing to send: a message has at least one piece.
     Empty,

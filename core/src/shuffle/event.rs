@@ -9,6 +9,7 @@ use crate::member::End;
 
 /// Limits and time-outs.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Config {
     /// Those of the direct connections. The window is in pieces, for each pair.
     pub limits: Limits,
@@ -18,6 +19,7 @@ pub struct Config {
 
 /// What one member has for another in a round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum What<P> {
     /// Records.
     Piece(P),
@@ -27,6 +29,7 @@ pub enum What<P> {
 
 /// The same, with the round.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Parcel<P> {
     /// The round that it belongs to.
     pub round: RoundId,
@@ -36,6 +39,7 @@ pub struct Parcel<P> {
 
 /// What can happen.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Event<A, P> {
     /// The controller says something: every word of it, also those that are for the channel's member.
     Controller(ToMember<A>),
@@ -75,6 +79,7 @@ pub enum Event<A, P> {
 
 /// What a shuffle asks its shell to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Effect<A, P> {
     /// Say this to the controller. What finds no connection is lost.
     ToController(ToController<A>),
@@ -135,6 +140,7 @@ impl<A, P> From<direct::LineEffect<A, Parcel<P>>> for Effect<A, P> {
 
 /// Why a call is not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Refusal {
     /// The shuffle before it is not done.
     Busy,

@@ -32,6 +32,7 @@ use shape::{Places, Shape};
 
 /// One end of an edge, as the other end sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Edge {
     /// Who is there.
     pub member: MemberId,

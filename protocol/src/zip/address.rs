@@ -8,6 +8,8 @@
 use alloc::sync::Arc;
 use core::fmt;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use super::parts::Part;
 use crate::error::FormatError;
 use crate::fields::{Reader, Writer};
@@ -56,6 +58,21 @@ impl Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// The same text.
+impl Serialize for Address {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Address {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = alloc::string::String::deserialize(from)?;
+        let new = if text.is_empty() { Ok(Self::default()) } else { Self::new(text.split(SEPARATOR)) };
+        new.map_err(serde::de::Error::custom)
     }
 }
 

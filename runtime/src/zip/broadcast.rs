@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cirrus_core::ids::{MemberId, Round};
 
-use super::channel::Channel;
+use super::channel::{Answered, Channel};
 use super::error::ZipError;
 use super::member::Call;
 use super::payload::{Payload, cut};
@@ -23,6 +23,12 @@ pub struct Delivery {
     pub from: MemberId,
     /// What.
     pub payload: Payload,
+}
+
+impl Answered for Delivery {
+    fn round(&self) -> Option<Round> {
+        Some(self.round)
+    }
 }
 
 impl core::ops::Deref for BroadcastChannel {

@@ -8,13 +8,15 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cirrus_core::ids::MemberId;
+use cirrus_core::ids::{MemberId, Round};
 use cirrus_core::member::End;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tracing::{Instrument as _, Span, field};
 
-use super::error::ZipError;
+use super::error::{ZipError, in_words};
 use super::member::{Answer, Call, Joined};
+use super::metrics::Metrics;
 use super::payload::{Payload, cut};
 use super::settings::Settings;
 
@@ -32,12 +34,31 @@ pub struct Channel {
     ended: Arc<OnceLock<End>>,
     deadline: Duration,
     pub(super) piece_bytes: usize,
+    metrics: Option<Metrics>,
+}
+
+/// What a call is answered with, as far as its span shows that.
+pub(super) trait Answered {
+    /// The round that it was about, if it is known.
+    fn round(&self) -> Option<Round> {
+        None
+    }
+}
+
+impl Answered for () {}
+impl Answered for Payload {}
+impl Answered for Vec<MemberId> {}
+
+impl Answered for Round {
+    fn round(&self) -> Option<Round> {
+        Some(*self)
+    }
 }
 
 impl Channel {
     pub(super) fn new(name: Arc<str>, Joined { member, calls, ended }: Joined, settings: &Settings) -> Self {
         let (deadline, piece_bytes) = (settings.deadline, settings.piece_bytes);
-        Self { name, member, calls, ended, deadline, piece_bytes }
+        Self { name, member, calls, ended, deadline, piece_bytes, metrics: settings.metrics.clone() }
     }
 
     /// What it is called.
@@ -58,8 +79,41 @@ impl Channel {
         Self { deadline, ..self.clone() }
     }
 
-    /// Asks the member for something, within the deadline.
-    pub(super) async fn ask<T>(
+    /// Asks the member for something, within the deadline: in a span of its own, and counted.
+    pub(super) async fn ask<T: Answered>(
+        &self,
+        call: &'static str,
+        asked: impl FnOnce(Answer<T>) -> Call + Send,
+    ) -> Result<T, ZipError> {
+        let span = tracing::debug_span!(
+            "call",
+            call,
+            channel = &*self.name,
+            member = in_words(self.member),
+            round = field::Empty,
+        );
+        let began = self.metrics.as_ref().map(|metrics| (metrics, Instant::now()));
+        let asking = async {
+            let answer = self.answer(call, asked).await;
+            match &answer {
+                Ok(answer) => {
+                    if let Some(Round(round)) = answer.round() {
+                        Span::current().record("round", round);
+                    }
+                    tracing::debug!("answered");
+                }
+                Err(error) => tracing::info!("{error}"),
+            }
+            answer
+        };
+        let answer = asking.instrument(span).await;
+        if let Some((metrics, began)) = began {
+            metrics.called(&self.name, call, began.elapsed().as_secs_f64());
+        }
+        answer
+    }
+
+    async fn answer<T>(
         &self,
         call: &'static str,
         asked: impl FnOnce(Answer<T>) -> Call + Send,

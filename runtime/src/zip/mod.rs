@@ -25,6 +25,8 @@
 //! | [`channel`] | what all channels can do: messages from one to another, who is there, leaving |
 //! | [`broadcast`], [`reduce`], [`gather`], [`handled`], [`shuffle`] | the kinds of channels |
 //! | [`operator`] | how values are combined |
+//! | [`metrics`] | what is counted, as a Prometheus server reads it |
+//! | [`recording`] | all that happens to a process's machines, in a file |
 //!
 //! Everything is decided by `cirrus_core`; this carries it out. A process that cannot be called cannot be in a channel:
 //! there is no relay yet. Every seat has a port of its own.
@@ -37,8 +39,10 @@ pub mod error;
 pub mod gather;
 pub mod handled;
 mod member;
+pub mod metrics;
 pub mod operator;
 pub mod payload;
+pub mod recording;
 pub mod reduce;
 pub mod settings;
 pub mod shuffle;
@@ -72,8 +76,10 @@ pub use channel::Channel;
 pub use error::{NotTaken, ZipError};
 pub use gather::{GatherChannel, Gathered};
 pub use handled::{HandledChannel, HandlerChannel};
+pub use metrics::{Metrics, MetricsServer};
 pub use operator::Operator;
 pub use payload::Payload;
+pub use recording::{Recording, RecordingError};
 pub use reduce::{Completeness, ReduceChannel, Reduced};
 pub use settings::Settings;
 pub use shuffle::{ShuffleChannel, Shuffled};

@@ -8,7 +8,7 @@ use cirrus_core::channel::Missing;
 use cirrus_core::ids::{Millis, Round};
 use cirrus_core::member::Deadline;
 
-use super::channel::Channel;
+use super::channel::{Answered, Channel};
 use super::error::ZipError;
 use super::member::Call;
 use super::operator::Operator;
@@ -69,6 +69,12 @@ pub struct Reduced {
     pub members: u32,
     /// Who is not in it and was counted before.
     pub missing: Missing,
+}
+
+impl Answered for Reduced {
+    fn round(&self) -> Option<Round> {
+        Some(self.round)
+    }
 }
 
 impl core::ops::Deref for ReduceChannel {

@@ -5,6 +5,9 @@ use std::time::Duration;
 use cirrus_core::ids::Millis;
 use cirrus_core::{direct, member, messages, shuffle};
 
+use super::metrics::Metrics;
+use super::recording::Recording;
+
 /// The longest piece of a payload, a multiple of the size of every number: large enough that a header costs nothing,
 /// small enough that all levels of a tree work at once.
 const PIECE_BYTES: usize = 256 << 10;
@@ -22,6 +25,10 @@ pub struct Settings {
     pub shuffle: shuffle::Config,
     /// Of messages from one member to another.
     pub messages: messages::Config,
+    /// Where all that happens to the process's members is recorded, if anywhere.
+    pub recording: Option<Recording>,
+    /// Where what they do is counted, if anywhere.
+    pub metrics: Option<Metrics>,
 }
 
 impl Default for Settings {
@@ -46,6 +53,8 @@ impl Default for Settings {
             },
             shuffle: shuffle::Config { limits: limits.clone(), rosters_max: 2 },
             messages: messages::Config { limits, talks_max: 1000, messages_max: 16, pieces_max: 1 << 12 },
+            recording: None,
+            metrics: None,
         }
     }
 }

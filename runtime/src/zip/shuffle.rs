@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cirrus_core::ids::MemberId;
 
-use super::channel::Channel;
+use super::channel::{Answered, Channel};
 use super::error::ZipError;
 use super::member::{Call, Partition};
 use super::payload::cut;
@@ -24,6 +24,8 @@ pub struct Shuffled {
     /// Receivers that are gone and had not said that they have everything.
     pub lost_receivers: Vec<MemberId>,
 }
+
+impl Answered for Shuffled {}
 
 impl core::ops::Deref for ShuffleChannel {
     type Target = Channel;

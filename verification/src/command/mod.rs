@@ -2,6 +2,7 @@
 
 pub(crate) mod bugs;
 pub(crate) mod check;
+pub(crate) mod replay;
 pub(crate) mod simulate;
 
 use std::collections::VecDeque;

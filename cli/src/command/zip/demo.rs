@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use cirrus_core::directory::Limits;
 use cirrus_runtime::fleet::launcher::{PARENT_VARIABLE, SLOT_VARIABLE};
-use cirrus_runtime::zip::ONLY_JOB;
 use cirrus_runtime::zip::controller::{Controller, ControllerSpec, Epochs, Job};
+use cirrus_runtime::zip::{ONLY_JOB, Recording};
 use cirrus_transport::tcp::Tcp;
 use clap::Args;
 use serde_json::{Value, json};
@@ -15,7 +15,7 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::time::timeout;
 
-use super::member::{BYTES, CONTROLLER_VARIABLE, MEMBERS, RECORDS, of_process};
+use super::member::{BYTES, CONTROLLER_VARIABLE, MEMBERS, RECORDS, TRACE_VARIABLE, of_process};
 use crate::Output;
 use crate::command::controller::{TOKEN_VARIABLE, token};
 use crate::command::{grouped, print_json, print_text, process};
@@ -36,7 +36,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Args)]
 #[command(after_help = "Examples:\n  \
     cirrus zip demo\n  \
-    cirrus zip demo --controller 127.0.0.1:4100      with the controller's token in CIRRUS_TOKEN")]
+    cirrus zip demo --controller 127.0.0.1:4100      with the controller's token in CIRRUS_TOKEN\n  \
+    cirrus zip demo --trace traces                   recorded: for `verify replay traces/*`")]
 pub(crate) struct Arguments {
     /// The controller that the processes meet at; without it, the demo has one of its own.
     #[arg(long, value_name = "ADDRESS")]
@@ -44,6 +45,10 @@ pub(crate) struct Arguments {
     /// The file that holds that controller's token, instead of CIRRUS_TOKEN.
     #[arg(long, value_name = "FILE", requires = "controller")]
     token_file: Option<PathBuf>,
+    /// Records what happens to each process in a file of this folder, for `verify replay`. No payload and no token is in
+    /// them, and none that is there is written over.
+    #[arg(long, value_name = "FOLDER")]
+    trace: Option<PathBuf>,
 }
 
 /// A process of the demo. It is killed when this is dropped, and by the kernel when the demo dies.
@@ -84,13 +89,22 @@ async fn show(arguments: &Arguments, output: Output) -> Result<Shown, Failure> {
             eprintln!("{line}");
         }
     };
+    let folder = arguments.trace.as_deref();
+    if let Some(folder) = folder {
+        std::fs::create_dir_all(folder).map_err(with(folder.display()))?;
+    }
+    let mut recording = None;
     let (controller, token) = match &arguments.controller {
         Some(controller) => (controller.clone(), token(arguments.token_file.as_deref())?),
-        None => own_controller().await?,
+        None => {
+            recording = folder.map(|it| Recording::create(it.join("controller.trace"))).transpose()?;
+            own_controller(recording.clone()).await?
+        }
     };
     let mut members = Vec::new();
     for number in 0..MEMBERS {
-        members.push(Member::start(number, &controller, &token)?);
+        let trace = folder.map(|folder| folder.join(format!("member-{}.trace", number + 1)));
+        members.push(Member::start(number, &controller, &token, trace)?);
     }
     for member in &mut members {
         let joined = member.hear().await?;
@@ -132,6 +146,7 @@ async fn show(arguments: &Arguments, output: Output) -> Result<Shown, Failure> {
         }
     }
     say("all survivors have left".to_owned());
+    recording.map_or(Ok(()), |recording| recording.check())?;
     let process = victim.child.id().unwrap_or_default();
     Ok(Shown { broadcast_ms, reduce_ms, killed: victim.name, process, repaired_ms, shuffle_ms })
 }
@@ -172,12 +187,13 @@ async fn kill_one(
 }
 
 /// A controller inside this process, with a token that nobody else has.
-async fn own_controller() -> Result<(String, String), Failure> {
+async fn own_controller(recording: Option<Recording>) -> Result<(String, String), Failure> {
     let mut bytes = [0; 32];
     std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut bytes)?;
     let token: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     let job = Job::new(ONLY_JOB, &token, Limits { channels_max: 3, members_max: 64 });
-    let spec = ControllerSpec::new(process::LISTEN_AT, job, Epochs::Lent(std::sync::Arc::default()));
+    let mut spec = ControllerSpec::new(process::LISTEN_AT, job, Epochs::Lent(std::sync::Arc::default()));
+    spec.recording = recording;
     let controller = Controller::start(&Tcp::default(), spec).await?;
     let address = controller.address().to_owned();
     tokio::spawn(controller.run());
@@ -213,7 +229,7 @@ fn expect(right: bool, what: &str, answers: &[Value]) -> Result<(), Failure> {
 }
 
 impl Member {
-    fn start(number: usize, controller: &str, token: &str) -> Result<Self, Failure> {
+    fn start(number: usize, controller: &str, token: &str, trace: Option<PathBuf>) -> Result<Self, Failure> {
         let mut command = Command::new(std::env::current_exe()?);
         command
             .args(["zip", "member"])
@@ -225,7 +241,8 @@ impl Member {
             .process_group(0)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            .kill_on_drop(true);
+            .kill_on_drop(true)
+            .envs(trace.map(|trace| (TRACE_VARIABLE, trace)));
         let mut child = command.spawn().map_err(with("cannot start a process"))?;
         let (Some(orders), Some(words)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(Failure::Failed("a process has no pipes".to_owned()));

@@ -1,5 +1,6 @@
 //! `cirrus zip member`: one process of the demo. It does what it is told, line by line, and says what came of it.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -9,7 +10,8 @@ use cirrus_core::ids::MemberId;
 use cirrus_runtime::fleet::launcher::{PARENT_VARIABLE, SLOT_VARIABLE, die_with_parent};
 use cirrus_runtime::zip::error::in_words;
 use cirrus_runtime::zip::{
-    BroadcastChannel, Completeness, Operator, ReduceChannel, ShuffleChannel, Zip, operator,
+    BroadcastChannel, Completeness, Operator, Recording, ReduceChannel, Settings, ShuffleChannel, Zip,
+    operator,
 };
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
@@ -27,6 +29,8 @@ pub(super) const RECORDS: u64 = 100_000;
 
 /// The environment's word for where the controller listens.
 pub(super) const CONTROLLER_VARIABLE: &str = "CIRRUS_CONTROLLER";
+/// The environment's word for where it records what happens to it, if it does.
+pub(super) const TRACE_VARIABLE: &str = "CIRRUS_TRACE";
 
 /// Its seats.
 struct Seats {
@@ -46,8 +50,10 @@ pub(super) fn run() -> Result<(), Failure> {
     die_with_parent(number(PARENT_VARIABLE)?)?;
     let (slot, controller, token) =
         (number(SLOT_VARIABLE)?, variable(CONTROLLER_VARIABLE)?, variable(TOKEN_VARIABLE)?);
+    let recording = std::env::var_os(TRACE_VARIABLE).map(|file| Recording::create(PathBuf::from(file)));
+    let recording = recording.transpose()?;
     process::runtime()?.block_on(async {
-        let seats = join(slot.into(), &controller, &token).await?;
+        let seats = join(slot.into(), &controller, &token, recording.clone()).await?;
         let member = seats.sums.member();
         let MemberId { stamp, .. } = member;
         say(&json!({ "joined": in_words(member), "stamp": [stamp.epoch.0, stamp.serial] }))?;
@@ -66,7 +72,8 @@ pub(super) fn run() -> Result<(), Failure> {
             }
         }
         Ok(())
-    })
+    })?;
+    Ok(recording.map_or(Ok(()), |recording| recording.check())?)
 }
 
 fn by_hand() -> String {
@@ -78,8 +85,13 @@ fn say(what: &Value) -> Result<(), Failure> {
     print_text(&format!("{what}\n"))
 }
 
-async fn join(number: u64, controller: &str, token: &str) -> Result<Seats, Failure> {
-    let zip = Zip::connect(controller, token).await?;
+async fn join(
+    number: u64,
+    controller: &str,
+    token: &str,
+    recording: Option<Recording>,
+) -> Result<Seats, Failure> {
+    let zip = Zip::connect(controller, token).await?.with(Settings { recording, ..Settings::default() });
     let halts = Arc::new(AtomicBool::new(false));
     let sum = Halting { sum: operator::sum::<i64>(), halts: halts.clone(), combined: AtomicUsize::new(0) };
     let sums = zip.reduce("sums", sum, Completeness::Survivors).await?;

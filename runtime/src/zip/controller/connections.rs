@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::super::error::log_stranger;
+use super::super::metrics::Traffic;
 use super::super::strangers::{Stranger, Strangers};
 use super::super::timers::span;
 use crate::store::server::log_end;
@@ -52,6 +53,8 @@ pub(super) struct Admission {
     pub(super) tokens: Arc<BTreeMap<JobId, Token>>,
     pub(super) epoch: ControllerEpoch,
     pub(super) lease: Millis,
+    /// Counts what goes over the connections, if anything does.
+    pub(super) traffic: Option<Traffic>,
 }
 
 /// Accepts connections until the shell is gone; all of them end with this.
@@ -88,7 +91,7 @@ async fn converse<S: FrameSender, R: FrameReceiver>(
     admission: Admission,
     inbox: mpsc::Sender<(Peer, News)>,
 ) {
-    let Admission { tokens, epoch, lease } = admission;
+    let Admission { tokens, epoch, lease, traffic } = admission;
     let credential = match auth::admit(&mut connection, |job| tokens.get(&job).copied()).await {
         Ok(credential) => credential,
         Err(error) => return log_stranger(&error),
@@ -104,8 +107,8 @@ async fn converse<S: FrameSender, R: FrameReceiver>(
     }
     let Connection { sender, receiver, peer: name } = connection;
     let ended = tokio::select! {
-        ended = listen(peer, &name, receiver, lease, &inbox) => ended,
-        ended = answer(sender, outbox) => ended,
+        ended = listen((peer, &name), receiver, lease, traffic.as_ref(), &inbox) => ended,
+        ended = answer(sender, traffic.as_ref(), outbox) => ended,
     };
     if let Err(error) = ended {
         log_end(&error);
@@ -114,10 +117,10 @@ async fn converse<S: FrameSender, R: FrameReceiver>(
 }
 
 async fn listen<R: FrameReceiver>(
-    peer: Peer,
-    name: &Arc<str>,
+    (peer, name): (Peer, &Arc<str>),
     mut receiver: R,
     lease: Millis,
+    traffic: Option<&Traffic>,
     inbox: &mpsc::Sender<(Peer, News)>,
 ) -> Result<(), TransportError> {
     loop {
@@ -125,11 +128,16 @@ async fn listen<R: FrameReceiver>(
             Err(_) => News::Lapsed,
             Ok(frame) => match frame? {
                 None => return Ok(()),
-                Some(frame) => match ControllerRequest::try_from(frame) {
-                    Ok(ControllerRequest::Alive) => continue,
-                    Ok(request) => News::Said(request),
-                    Err(source) => return Err(TransportError::Format { peer: name.clone(), source }),
-                },
+                Some(frame) => {
+                    if let Some(traffic) = traffic {
+                        traffic.received(&frame);
+                    }
+                    match ControllerRequest::try_from(frame) {
+                        Ok(ControllerRequest::Alive) => continue,
+                        Ok(request) => News::Said(request),
+                        Err(source) => return Err(TransportError::Format { peer: name.clone(), source }),
+                    }
+                }
             },
         };
         if inbox.send((peer, news)).await.is_err() {
@@ -141,15 +149,23 @@ async fn listen<R: FrameReceiver>(
 /// Writes answers until the shell has no more for this connection.
 async fn answer<S: FrameSender>(
     mut sender: S,
+    traffic: Option<&Traffic>,
     mut outbox: mpsc::Receiver<ControllerReply>,
 ) -> Result<(), TransportError> {
     let mut buffer = BytesMut::new();
+    let mut queue = |sender: &mut S, reply: ControllerReply| {
+        let frame = reply.into_frame(&mut buffer);
+        if let Some(traffic) = traffic {
+            traffic.sent(&frame);
+        }
+        sender.queue(frame)
+    };
     while let Some(reply) = outbox.recv().await {
-        sender.queue(reply.into_frame(&mut buffer))?;
+        queue(&mut sender, reply)?;
         while sender.queued_bytes() < WRITE_BYTES
             && let Ok(reply) = outbox.try_recv()
         {
-            sender.queue(reply.into_frame(&mut buffer))?;
+            queue(&mut sender, reply)?;
         }
         match timeout(STUCK, sender.flush()).await {
             Ok(flushed) => flushed?,

@@ -31,6 +31,9 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use self::connections::{Admission, News, Peer};
+use super::error::in_words;
+use super::metrics::Metrics;
+use super::recording::Recording;
 use super::timers::Timers;
 use crate::driver::Driver;
 
@@ -71,6 +74,10 @@ pub struct ControllerSpec {
     pub lease: Millis,
     /// Limits and time-outs of channels.
     pub config: Config,
+    /// Where all that happens to it is recorded, if anywhere.
+    pub recording: Option<Recording>,
+    /// Where what it does is counted, if anywhere.
+    pub metrics: Option<Metrics>,
 }
 
 impl ControllerSpec {
@@ -86,7 +93,15 @@ impl ControllerSpec {
             ..controller::Config::default()
         };
         let config = Config { jobs_max: 1, members_max: job.limits.reserve(), fan_out: FanOut(2), channel };
-        Self { listen: listen.into(), jobs: vec![job], epochs, lease: Millis(3000), config }
+        Self {
+            listen: listen.into(),
+            jobs: vec![job],
+            epochs,
+            lease: Millis(3000),
+            config,
+            recording: None,
+            metrics: None,
+        }
     }
 }
 
@@ -154,8 +169,10 @@ impl Controller {
     /// # Errors
     /// [`ControllerError`].
     pub async fn start<M: Medium>(medium: &M, spec: ControllerSpec) -> Result<Self, ControllerError> {
-        let ControllerSpec { listen, jobs, epochs, lease, config } = spec;
-        let mut directory = Driver::new(Directory::default(), config);
+        let ControllerSpec { listen, jobs, epochs, lease, config, recording, metrics } = spec;
+        let record = recording.map(|recording| recording.directory(&config));
+        let counts = metrics.as_ref().map(|metrics| Box::new(metrics.directory()) as _);
+        let mut directory = Driver::new(Directory::default(), config).observed(record).observed(counts);
         let mut timers = Timers::default();
         begin(&mut directory, &mut timers, &epochs).await?;
         for Job { id: job, token, limits } in jobs.iter().copied() {
@@ -169,8 +186,9 @@ impl Controller {
         let (inbox, news) = mpsc::channel(NEWS_MAX);
         let tokens = Arc::new(jobs.iter().map(|job| (job.id, job.token)).collect());
         let epoch = directory.machine().stamp.epoch;
+        let traffic = metrics.map(|metrics| metrics.controller_traffic());
         let accepting =
-            tokio::spawn(connections::accept(listener, Admission { tokens, epoch, lease }, inbox));
+            tokio::spawn(connections::accept(listener, Admission { tokens, epoch, lease, traffic }, inbox));
         Ok(Self {
             address,
             directory,
@@ -354,6 +372,9 @@ impl Controller {
             controller::Effect::Refuse { .. } => {}
             controller::Effect::Send { to, message } => {
                 let over = matches!(message, ToMember::Fenced | ToMember::Released);
+                if over {
+                    self.note(channel, to, &message);
+                }
                 if let Some(peer) = self.seats.get(&(channel, to)).copied() {
                     self.say(peer, ControllerReply::To { channel: channel.stamp, member: to, message });
                 }
@@ -365,6 +386,17 @@ impl Controller {
                 self.timers.set(Timer::Channel(channel, timer), after);
             }
             controller::Effect::ClearTimer(timer) => self.timers.clear(&Timer::Channel(channel, timer)),
+        }
+    }
+
+    /// For the log: a member has left, or was declared dead.
+    fn note(&self, channel: ChannelId, member: MemberId, word: &ToMember<Address>) {
+        let listed = self.directory.machine().channels.get(&channel);
+        let name = listed.map_or("(over)", |listed| &*listed.name.0);
+        let member = in_words(member);
+        match word {
+            ToMember::Fenced => tracing::info!(channel = name, member, "declared dead"),
+            _ => tracing::debug!(channel = name, member, "left"),
         }
     }
 

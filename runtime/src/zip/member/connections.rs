@@ -30,6 +30,7 @@ use super::News;
 use crate::store::server::log_end;
 use crate::zip::background::Background;
 use crate::zip::error::log_stranger;
+use crate::zip::metrics::Traffic;
 use crate::zip::strangers::{Stranger, Strangers};
 
 /// Frames are gathered up to so many bytes for one write.
@@ -89,14 +90,16 @@ pub(super) struct Connections {
     routes: BTreeMap<Route, (u64, State)>,
     /// How many connections there were.
     count: u64,
+    /// Counts what goes over them, if anything does.
+    traffic: Option<Traffic>,
 }
 
 /// One end of a connection, whatever the medium.
 pub(super) type End<M> = Connection<<M as Transport>::Sender, <M as Transport>::Receiver>;
 
 impl Connections {
-    pub(super) fn new(background: Background) -> Self {
-        Self { background, routes: BTreeMap::new(), count: 0 }
+    pub(super) fn new(background: Background, traffic: Option<Traffic>) -> Self {
+        Self { background, routes: BTreeMap::new(), count: 0, traffic }
     }
 
     /// Whether this is the connection that the route has now.
@@ -134,12 +137,13 @@ impl Connections {
         let (outbox, messages) = mpsc::unbounded_channel();
         let (hung, hangs) = oneshot::channel();
         let needed = self.background.clone();
+        let (writes, reads) = (self.traffic.clone(), self.traffic.clone());
         tokio::spawn(async move {
-            write(sender, messages, hangs).await;
+            write(sender, messages, writes, hangs).await;
             drop(needed);
         });
         let reader = Task::spawn(async move {
-            if let Err(error) = read(route, Nth(nth), &peer, receiver, &inbox).await {
+            if let Err(error) = read((route, Nth(nth)), &peer, receiver, reads, &inbox).await {
                 log_end(&error);
             }
             let _ = inbox.send(News::Ended(route, Nth(nth))).await;
@@ -237,13 +241,16 @@ async fn receive<M: Medium>(
 }
 
 async fn read<M: Medium>(
-    route: Route,
-    nth: Nth,
+    (route, nth): (Route, Nth),
     peer: &Arc<str>,
     mut receiver: <M as Transport>::Receiver,
+    traffic: Option<Traffic>,
     inbox: &mpsc::Sender<News<M>>,
 ) -> Result<(), TransportError> {
     while let Some(frame) = receiver.next().await? {
+        if let Some(traffic) = &traffic {
+            traffic.received(&frame);
+        }
         let message = PeerMessage::try_from(frame)
             .map_err(|source| TransportError::Format { peer: peer.clone(), source })?;
         if inbox.send(News::Said(route, nth, message)).await.is_err() {
@@ -257,6 +264,7 @@ async fn read<M: Medium>(
 async fn write<S: FrameSender>(
     sender: S,
     messages: mpsc::UnboundedReceiver<PeerMessage>,
+    traffic: Option<Traffic>,
     hangs: oneshot::Receiver<()>,
 ) {
     let over = async {
@@ -264,7 +272,7 @@ async fn write<S: FrameSender>(
         sleep(LINGER).await;
     };
     tokio::select! {
-        written = write_all(sender, messages) => {
+        written = write_all(sender, messages, traffic) => {
             if let Err(error) = written {
                 log_end(&error);
             }
@@ -276,14 +284,22 @@ async fn write<S: FrameSender>(
 async fn write_all<S: FrameSender>(
     mut sender: S,
     mut messages: mpsc::UnboundedReceiver<PeerMessage>,
+    traffic: Option<Traffic>,
 ) -> Result<(), TransportError> {
     let mut buffer = BytesMut::new();
+    let mut queue = |sender: &mut S, message: PeerMessage| {
+        let frame = message.into_frame(&mut buffer);
+        if let Some(traffic) = &traffic {
+            traffic.sent(&frame);
+        }
+        sender.queue(frame)
+    };
     while let Some(message) = messages.recv().await {
-        sender.queue(message.into_frame(&mut buffer))?;
+        queue(&mut sender, message)?;
         while sender.queued_bytes() < WRITE_BYTES
             && let Ok(message) = messages.try_recv()
         {
-            sender.queue(message.into_frame(&mut buffer))?;
+            queue(&mut sender, message)?;
         }
         sender.flush().await?;
     }

@@ -19,6 +19,7 @@ mod application;
 mod connections;
 mod contact;
 mod effects;
+mod machines;
 mod news;
 mod reducing;
 
@@ -37,13 +38,16 @@ use cirrus_protocol::handshake::Credential;
 use cirrus_protocol::zip::{Address, Again, ControllerReply, ControllerRequest, Join, PeerMessage};
 use cirrus_transport::{Listener as _, Medium, Transport, TransportError};
 use tokio::sync::{Notify, mpsc, oneshot};
+use tracing::Instrument as _;
 
 use self::application::Application;
 use self::connections::{Connections, End as Connected, Nth, Route, Task};
 use self::contact::Outbox;
+use self::machines::Machines;
 use self::reducing::Results;
 use super::background::Background;
 use super::error::ZipError;
+use super::metrics;
 use super::operator::Operator;
 use super::settings::Settings;
 use super::timers::Timers;
@@ -187,13 +191,14 @@ async fn join_there<M: Medium>(place: Place<M>, spec: Spec) -> Result<Joined, Zi
     let (answer, joined) = oneshot::channel();
     let (calls, called) = mpsc::channel(CALLS_MAX);
     let (settings, name) = (place.settings.clone(), spec.name.clone());
-    let (role, results) = (spec.role, Results::of(spec.member.kind, spec.role.receives()));
+    let results = Results::of(spec.member.kind, spec.role.receives());
     let ended = Arc::new(OnceLock::new());
-    let connections = Connections::new(place.background.clone());
+    let Machines { member, messages, shuffle, seat } = Machines::new(&spec, &address, &settings);
+    let connections = Connections::new(place.background.clone(), seat.map(|seat| seat.traffic()));
     let shell = Shell {
-        member: Driver::new(Member::new(address.clone(), role, TENANCY), spec.member.clone()),
-        messages: Driver::new(Messages::default(), settings.messages.clone()),
-        shuffle: spec.shuffles.then(|| Driver::new(Shuffle::default(), settings.shuffle.clone())),
+        member,
+        messages,
+        shuffle,
         place,
         address,
         inbox,
@@ -210,7 +215,13 @@ async fn join_there<M: Medium>(place: Place<M>, spec: Spec) -> Result<Joined, Zi
         ended: ended.clone(),
         _accepting: Task::spawn(accepting),
     };
-    tokio::spawn(shell.run(control, news, called));
+    let seat = tracing::info_span!(
+        "seat",
+        channel = &*name,
+        kind = metrics::kind(shell.spec.member.kind, shell.spec.shuffles),
+        member = tracing::field::Empty,
+    );
+    tokio::spawn(shell.run(control, news, called).instrument(seat));
     let after = settings.deadline;
     match tokio::time::timeout(after, joined).await {
         Ok(Ok(member)) => Ok(Joined { member: member?, calls, ended }),
@@ -385,6 +396,11 @@ impl<M: Medium> Shell<M> {
             return;
         }
         self.over = Some(end);
+        match end {
+            End::Left => tracing::debug!("left"),
+            End::Fenced => tracing::warn!("this member was declared dead"),
+            End::Overdue => tracing::warn!("this member has gone without being let go"),
+        }
         self.told(match end {
             End::Left => ToMember::Released,
             End::Fenced | End::Overdue => ToMember::Fenced, // It has gone without being let go.

@@ -14,7 +14,7 @@ use cirrus_transport::{Medium, TransportError};
 
 use super::connections::{End, Route};
 use super::{CALL_AGAIN, Control, JOIN_AGAIN, News, Shell, Timer, Todo};
-use crate::zip::error::ZipError;
+use crate::zip::error::{ZipError, in_words};
 
 /// What happens on a connection past the tree, but for the things that it carries.
 #[derive(Clone, Copy, Debug)]
@@ -123,8 +123,11 @@ impl<M: Medium> Shell<M> {
                 if !own {
                     return;
                 }
-                if let ToMember::Roll(roll) = &message {
-                    self.application.called_roll(roll);
+                match &message {
+                    ToMember::Roll(roll) => self.application.called_roll(roll),
+                    ToMember::Gone(gone) => tracing::info!(gone = in_words(*gone), "a member is gone"),
+                    ToMember::Welcome(me) => _ = tracing::Span::current().record("member", in_words(*me)),
+                    ToMember::Assign(_) | ToMember::Probe(_) | ToMember::Fenced | ToMember::Released => {}
                 }
                 let welcome = matches!(message, ToMember::Welcome(_));
                 self.told(message);

@@ -4,6 +4,7 @@ mod faults;
 mod gather;
 mod handled;
 mod rounds;
+mod spans;
 
 use std::future::Future;
 use std::sync::{Arc, Mutex};
