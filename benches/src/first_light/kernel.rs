@@ -108,8 +108,9 @@ impl WithOptimizer for Kernel<'_> {
     type Output = f64;
 
     fn call<O: Optimizer>(self, optimizer: O) -> f64 {
-        let mut cells: Vec<Vec<O::Cell>> =
-            self.blocks.iter().map(|block| vec![optimizer.initial(); block.keys.len() + 1]).collect();
+        let fresh = optimizer.begin(optimizer.initial());
+        let mut cells: Vec<Vec<O::Local>> =
+            self.blocks.iter().map(|block| vec![fresh; block.keys.len() + 1]).collect();
         let mut scratch = Scratch::default();
         let mut loss = 0.0;
         let seconds = best(self.repeat, || {
