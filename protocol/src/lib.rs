@@ -16,6 +16,7 @@
 //! | [`store`] | messages to and from a data store |
 //! | [`job`] | messages to and from the coordinator of a job |
 //! | [`zip`] | messages in channels: to and from their controller, and between members |
+//! | [`relay`] | messages to and from a relay, which leads to processes that nobody can call |
 //! | [`gradient`] | updates: what a worker learned, on its way into the model |
 //! | [`names`] | sets of the names of updates |
 //! | `recording` | what happened to machines of channels, and what they asked for (feature `recording`) |
@@ -57,6 +58,7 @@ pub mod partition;
 #[cfg(feature = "recording")]
 pub mod recording;
 pub mod records;
+pub mod relay;
 pub mod snapshot;
 pub mod store;
 pub mod zip;

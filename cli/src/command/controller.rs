@@ -1,11 +1,12 @@
 //! `cirrus controller`: the controller of channels.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use cirrus_core::directory::Limits;
 use cirrus_runtime::object;
 use cirrus_runtime::zip::controller::{Controller, ControllerSpec, Epochs, Job};
-use cirrus_runtime::zip::{Metrics, MetricsServer, ONLY_JOB, Recording};
+use cirrus_runtime::zip::{Metrics, MetricsServer, ONLY_JOB, Recording, Relay};
 use cirrus_transport::auth;
 use cirrus_transport::tcp::Tcp;
 use clap::Args;
@@ -30,7 +31,8 @@ const TOKEN_BYTES_MIN: usize = 16;
     export CIRRUS_TOKEN=$(head -c 32 /dev/urandom | base64)\n  \
     cirrus controller\n  \
     cirrus controller --listen 10.0.0.1:4100 --token-file /run/secrets/cirrus --members-max 10000\n  \
-    cirrus controller --metrics 127.0.0.1:9100 --trace controller.trace\n\n\
+    cirrus controller --metrics 127.0.0.1:9100 --trace controller.trace\n  \
+    cirrus controller --listen 10.0.0.1:4100 --relay 10.0.0.1:4101     for processes that nobody can call\n\n\
     Then, with the same token: cirrus zip demo --controller 127.0.0.1:4100")]
 pub(crate) struct Arguments {
     /// Where it listens, as host:port; port 0 takes any free one. Traffic is authenticated, not encrypted.
@@ -54,11 +56,16 @@ pub(crate) struct Arguments {
     /// Answers GET /metrics (for a Prometheus server) and GET /health here, as host:port; to whoever asks.
     #[arg(long, value_name = "ADDRESS")]
     metrics: Option<String>,
+    /// Leads to processes that nobody can call (on AWS Lambda, say) by way of this address, as host:port, which all must
+    /// reach. What is sent to them passes through this process; it costs no more than that.
+    #[arg(long, value_name = "ADDRESS")]
+    relay: Option<String>,
 }
 
 pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> {
     let token = token(arguments.token_file.as_deref())?;
     let limits = Limits { channels_max: arguments.channels_max, members_max: arguments.members_max };
+    let tokens = BTreeMap::from([(ONLY_JOB, auth::digest(&token))]);
     let epochs = Epochs::Kept(object::open(&super::text(&arguments.folder)?)?);
     let recording = arguments.trace.as_ref().map(Recording::create).transpose()?;
     let mut spec = ControllerSpec::new(&arguments.listen, Job::new(ONLY_JOB, &token, limits), epochs);
@@ -72,10 +79,18 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
             (Some(address), Some(metrics)) => Some(MetricsServer::start(address, metrics).await?),
             _ => None,
         };
+        let relay = match &arguments.relay {
+            Some(listen) => Some(Relay::start(&Tcp::default(), listen, tokens).await?),
+            None => None,
+        };
+        let relayed = relay.as_ref().map(|relay| relay.address().to_owned());
         if !output.quiet {
             eprintln!("the controller of channels listens on {}", controller.address());
             if !auth::is_local(controller.address()) {
                 eprintln!("other machines reach it; what is sent is not encrypted");
+            }
+            if let Some(relayed) = &relayed {
+                eprintln!("it leads to processes that cannot be called at {relayed}");
             }
             if let Some(server) = &server {
                 eprintln!("its metrics are at http://{}/metrics", server.address());
@@ -83,16 +98,29 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
         }
         if output.json {
             let metrics = server.as_ref().map(|server| server.address().to_string());
-            super::print_json(&serde_json::json!({ "address": controller.address(), "metrics": metrics }))?;
+            super::print_json(&serde_json::json!({
+                "address": controller.address(),
+                "metrics": metrics,
+                "relay": relayed,
+            }))?;
         }
         tokio::select! {
             () = controller.run() => Ok(()),
+            () = lead(relay) => Ok(()),
             () = interrupt.pressed() => {
                 recording.map_or(Ok(()), |recording| recording.check())?;
                 Err(Failure::Interrupted)
             }
         }
     })
+}
+
+/// Leads for ever, if there is a relay; else it just waits.
+async fn lead(relay: Option<Relay<Tcp>>) {
+    match relay {
+        Some(relay) => relay.run().await,
+        None => std::future::pending().await,
+    }
 }
 
 /// The token of a file, or of the environment.

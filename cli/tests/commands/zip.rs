@@ -74,10 +74,26 @@ fn the_demo_meets_at_a_controller_that_may_have_been_killed() {
 }
 
 #[test]
+fn a_controller_leads_to_those_whom_nobody_can_call() {
+    let folder = folder();
+    write(folder.path(), "token", TOKEN);
+    let line = "controller --listen 127.0.0.1:0 --token-file token --relay 127.0.0.1:0";
+    let mut running = Running::start(folder.path(), line);
+    let said = running.until_says("processes that cannot be called at 127.0.0.1:");
+    let relay = said.trim().rsplit(' ').next().expect("it says where").to_owned();
+    std::net::TcpStream::connect(&relay).expect("it listens");
+    // Where somebody listens already, it cannot.
+    let taken = cirrus(folder.path(), &line.replace("--relay 127.0.0.1:0", &format!("--relay {relay}")));
+    taken.fails(1, &[&relay, "in use"]);
+    running.signal(Signal::INT);
+    running.end().fails(130, &["interrupted"]);
+}
+
+#[test]
 fn a_controller_says_what_it_counts() {
     let folder = folder();
     write(folder.path(), "token", TOKEN);
-    let line = "controller --json --listen 127.0.0.1:0 --token-file token --metrics 127.0.0.1:0";
+    let line = "controller --listen 127.0.0.1:0 --token-file token --metrics 127.0.0.1:0";
     let mut running = Running::start(folder.path(), line);
     let said = running.until_says("its metrics are at http://");
     let address = said.trim().rsplit_once("http://").and_then(|(_, it)| it.strip_suffix("/metrics"));

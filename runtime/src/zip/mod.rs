@@ -24,12 +24,13 @@
 //! | `member` | the task behind a seat |
 //! | [`channel`] | what all channels can do: messages from one to another, who is there, leaving |
 //! | [`broadcast`], [`reduce`], [`gather`], [`handled`], [`shuffle`] | the kinds of channels |
+//! | [`relay`] | the way to processes that nobody can call |
 //! | [`operator`] | how values are combined |
 //! | [`metrics`] | what is counted, as a Prometheus server reads it |
 //! | [`recording`] | all that happens to a process's machines, in a file |
 //!
-//! Everything is decided by `cirrus_core`; this carries it out. A process that cannot be called cannot be in a channel:
-//! there is no relay yet. Every seat has a port of its own.
+//! Everything is decided by `cirrus_core`; this carries it out. Every seat has a port of its own; a process that nobody can
+//! call is reached by way of a relay ([`Settings::reachable`]).
 
 mod background;
 pub mod broadcast;
@@ -44,6 +45,7 @@ pub mod operator;
 pub mod payload;
 pub mod recording;
 pub mod reduce;
+pub mod relay;
 pub mod settings;
 pub mod shuffle;
 mod strangers;
@@ -81,6 +83,7 @@ pub use operator::Operator;
 pub use payload::Payload;
 pub use recording::{Recording, RecordingError};
 pub use reduce::{Completeness, ReduceChannel, Reduced};
+pub use relay::{Reachable, Relay};
 pub use settings::Settings;
 pub use shuffle::{ShuffleChannel, Shuffled};
 

@@ -7,6 +7,7 @@ use cirrus_core::{direct, member, messages, shuffle};
 
 use super::metrics::Metrics;
 use super::recording::Recording;
+use super::relay::Reachable;
 
 /// The longest piece of a payload, a multiple of the size of every number: large enough that a header costs nothing,
 /// small enough that all levels of a tree work at once.
@@ -25,6 +26,8 @@ pub struct Settings {
     pub shuffle: shuffle::Config,
     /// Of messages from one member to another.
     pub messages: messages::Config,
+    /// How others reach the process's members.
+    pub reachable: Reachable,
     /// Where all that happens to the process's members is recorded, if anywhere.
     pub recording: Option<Recording>,
     /// Where what they do is counted, if anywhere.
@@ -53,6 +56,7 @@ impl Default for Settings {
             },
             shuffle: shuffle::Config { limits: limits.clone(), rosters_max: 2 },
             messages: messages::Config { limits, talks_max: 1000, messages_max: 16, pieces_max: 1 << 12 },
+            reachable: Reachable::default(),
             recording: None,
             metrics: None,
         }

@@ -31,18 +31,19 @@ use crate::store::server::log_end;
 use crate::zip::background::Background;
 use crate::zip::error::log_stranger;
 use crate::zip::metrics::Traffic;
+use crate::zip::relay;
 use crate::zip::strangers::{Stranger, Strangers};
 
 /// Frames are gathered up to so many bytes for one write.
 const WRITE_BYTES: usize = 256 << 10;
-/// How long a candidate of an address may take to answer.
-const DIAL: Duration = Duration::from_secs(5);
+/// How long a candidate of an address may take to answer; a relay waits that long for whom it rings.
+const DIAL: Duration = Duration::from_secs(6);
 /// How long a connection that was closed here may take to send what was said before.
 const LINGER: Duration = Duration::from_secs(5);
 
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Route {
+pub(in crate::zip) enum Route {
     /// A link of the tree; whose end is the parent's, the machine knows.
     Link(LinkId),
     /// From this member to the root of a term.
@@ -57,7 +58,7 @@ pub(super) enum Route {
 
 /// Which connection of a route it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Nth(u64);
+pub(in crate::zip) struct Nth(u64);
 
 /// A task that ends with this.
 #[derive(Debug)]
@@ -95,7 +96,7 @@ pub(super) struct Connections {
 }
 
 /// One end of a connection, whatever the medium.
-pub(super) type End<M> = Connection<<M as Transport>::Sender, <M as Transport>::Receiver>;
+pub(in crate::zip) type End<M> = Connection<<M as Transport>::Sender, <M as Transport>::Receiver>;
 
 impl Connections {
     pub(super) fn new(background: Background, traffic: Option<Traffic>) -> Self {
@@ -175,7 +176,7 @@ pub(super) async fn call<M: Medium>(
         source: std::io::ErrorKind::AddrNotAvailable.into(),
     };
     for candidate in address.candidates() {
-        match timeout(DIAL, medium.connect(candidate)).await {
+        match timeout(DIAL, relay::connect(medium, candidate, credential)).await {
             Ok(Ok(mut end)) => match auth::prove(&mut end, credential).await {
                 Ok(()) => return Ok(end),
                 Err(error) => failure = error,
@@ -216,7 +217,7 @@ pub(super) async fn listen<M: Medium>(
 }
 
 /// Hears what a caller can prove, and what it wants.
-async fn receive<M: Medium>(
+pub(in crate::zip) async fn receive<M: Medium>(
     mut end: End<M>,
     place: Arc<Stranger>,
     credential: Credential,

@@ -17,6 +17,7 @@ use super::{Shell, Timer, Todo};
 use crate::zip::error::{NotTaken, ZipError};
 use crate::zip::operator;
 use crate::zip::payload::Payload;
+use crate::zip::relay;
 
 /// Pieces of a shuffle that may be given to this shell at once.
 const TAKEN_AT_ONCE: u32 = 64;
@@ -172,8 +173,10 @@ impl<M: Medium> Shell<M> {
             Effect::ToController(message) => self.tell_controller(message),
             Effect::CallController => self.calls.notify_one(),
             Effect::HangController => self.controller = None,
-            // There is no relay yet: whoever cannot be called cannot be reached.
-            Effect::Dial { link, address, relay: _ } => self.dial(Route::Link(link), address),
+            Effect::Dial { link, address, relay: false } => self.dial(Route::Link(link), address),
+            Effect::Dial { link, address, relay: true } => {
+                self.dial(Route::Link(link), relay::only(&address));
+            }
             Effect::Send { link, frame } => {
                 self.say(Route::Link(link), |channel| PeerMessage::Link { channel, link, frame });
             }

@@ -16,7 +16,7 @@
 //! slow slows those who send to it. It never waits for anybody itself.
 
 mod application;
-mod connections;
+pub(super) mod connections;
 mod contact;
 mod effects;
 mod machines;
@@ -49,6 +49,7 @@ use super::background::Background;
 use super::error::ZipError;
 use super::metrics;
 use super::operator::Operator;
+use super::relay::Registration;
 use super::settings::Settings;
 use super::timers::Timers;
 use crate::driver::Driver;
@@ -106,7 +107,7 @@ pub(super) struct Joined {
 }
 
 /// What happens to a member from outside.
-enum News<M: Medium> {
+pub(super) enum News<M: Medium> {
     /// A call was taken, or was not.
     Dialled(Route, Nth, Result<Connected<M>, TransportError>),
     /// Somebody calls, and says what for.
@@ -168,7 +169,7 @@ struct Shell<M: Medium> {
     undrained: Option<u32>,
     over: Option<End>,
     ended: Arc<OnceLock<End>>,
-    _accepting: Task,
+    _listening: Vec<Task>,
 }
 
 /// Joins a channel. It answers when the member has a place and has heard how the term stands; in a channel of reduces,
@@ -180,11 +181,8 @@ pub(super) async fn join<M: Medium>(place: Place<M>, spec: Spec) -> Result<Joine
 }
 
 async fn join_there<M: Medium>(place: Place<M>, spec: Spec) -> Result<Joined, ZipError> {
-    let listener = place.medium.listen(&place.listen).await?;
-    let address = Address::new([listener.address()])
-        .map_err(|source| ZipError::Name { what: listener.address().to_owned(), source })?;
     let (inbox, news) = mpsc::channel(NEWS_MAX);
-    let accepting = connections::listen::<M>(listener, place.credential, inbox.clone());
+    let (address, listening) = listen(&place, &inbox).await?;
     let (controls, control) = mpsc::channel(CONTROLS_MAX);
     let redial = Arc::new(Notify::new());
     tokio::spawn(contact::keep(place.clone(), controls, Arc::clone(&redial)));
@@ -213,7 +211,7 @@ async fn join_there<M: Medium>(place: Place<M>, spec: Spec) -> Result<Joined, Zi
         undrained: None,
         over: None,
         ended: ended.clone(),
-        _accepting: Task::spawn(accepting),
+        _listening: listening,
     };
     let seat = tracing::info_span!(
         "seat",
@@ -228,6 +226,28 @@ async fn join_there<M: Medium>(place: Place<M>, spec: Spec) -> Result<Joined, Zi
         Ok(Err(_)) => Err(ZipError::Left { channel: name }),
         Err(_) => Err(ZipError::Deadline { call: "joining", channel: name, after, waits_for: Vec::new() }),
     }
+}
+
+/// Lets others reach the member, as the settings say: where, and the tasks that take their calls.
+async fn listen<M: Medium>(
+    place: &Place<M>,
+    inbox: &mpsc::Sender<News<M>>,
+) -> Result<(Address, Vec<Task>), ZipError> {
+    let (mut candidates, mut tasks) = (Vec::new(), Vec::new());
+    let reachable = &place.settings.reachable;
+    if reachable.listens() {
+        let listener = place.medium.listen(&place.listen).await?;
+        candidates.push(listener.address().to_owned());
+        tasks.push(Task::spawn(connections::listen::<M>(listener, place.credential, inbox.clone())));
+    }
+    if let Some(relay) = reachable.relay() {
+        let registration = Registration::make(place.medium.clone(), relay, place.credential).await?;
+        candidates.push(registration.candidate());
+        tasks.push(Task::spawn(registration.listen(inbox.clone())));
+    }
+    let address = Address::new(candidates.iter().map(String::as_str));
+    let address = address.map_err(|source| ZipError::Name { what: candidates.join(","), source })?;
+    Ok((address, tasks))
 }
 
 impl<M: Medium> Shell<M> {

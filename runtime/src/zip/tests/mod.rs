@@ -3,6 +3,7 @@
 mod faults;
 mod gather;
 mod handled;
+mod relay;
 mod rounds;
 mod spans;
 
@@ -19,7 +20,7 @@ use cirrus_transport::{Medium, auth};
 use tokio::task::JoinHandle;
 
 use super::controller::{Controller, ControllerSpec, Epochs, Job};
-use super::{ONLY_JOB, Settings, Zip, ZipError};
+use super::{ONLY_JOB, Reachable, Settings, Zip, ZipError};
 use crate::io::IoThread;
 
 const TOKEN: &str = "a token that is too long to guess";
@@ -47,13 +48,15 @@ struct Field<M: Medium> {
     epochs: Epochs,
     controller: Option<Process>,
     lease: Millis,
+    reachable: Reachable,
 }
 
 impl<M: Medium> Field<M> {
     async fn start(medium: M, listen: &str) -> Self {
         let epochs = Epochs::Lent(Arc::new(Mutex::new(None)));
         let (address, lease) = (listen.to_owned(), Millis(3000));
-        let mut field = Self { medium, address, epochs, controller: None, lease };
+        let mut field =
+            Self { medium, address, epochs, controller: None, lease, reachable: Reachable::Directly };
         field.start_controller().await;
         field
     }
@@ -77,13 +80,18 @@ impl<M: Medium> Field<M> {
 
     /// A way into channels, which is to be awaited in the process whose members are to live and die with it.
     fn zip_with(&self, token: &str) -> impl Future<Output = Result<Zip<M>, ZipError>> + Send + use<M> {
-        let credential = Credential { job: ONLY_JOB, token: auth::digest(token) };
-        let mut settings = Settings { deadline: PATIENCE / 2, ..Settings::default() };
+        let credential = self.credential(token);
+        let reachable = self.reachable.clone();
+        let mut settings = Settings { deadline: PATIENCE / 2, reachable, ..Settings::default() };
         settings.member.attach = Millis(300);
         settings.messages.limits.missing = Millis(300);
         settings.shuffle.limits.missing = Millis(300);
         let (medium, address) = (self.medium.clone(), self.address.clone());
         async move { Zip::over(medium, &address, credential, listen_at(&address), settings).await }
+    }
+
+    fn credential(&self, token: &str) -> Credential {
+        Credential { job: ONLY_JOB, token: auth::digest(token) }
     }
 
     async fn zip(&self) -> Zip<M> {

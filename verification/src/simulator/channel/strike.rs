@@ -17,10 +17,7 @@ pub(super) const TRIES: u32 = 8;
 /// The fault as something that can happen now; or one that makes it possible, to be struck first.
 pub(super) fn strike(mesh: &Mesh, fault: Fault, random: &mut Random) -> Option<Action> {
     match fault {
-        Fault::Crash => {
-            let (address, kept) = (member(mesh, random)?, random.below(2) == 0);
-            Some(Action::Crash(address, kept))
-        }
+        Fault::Crash => Some(Action::Crash(member(mesh, random)?, random.below(2) == 0)),
         Fault::Stop => member(mesh, random).map(Action::Stop),
         Fault::Break => {
             let (link, kept) = (link(mesh, random)?, random.below(2) == 0);

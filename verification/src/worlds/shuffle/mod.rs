@@ -103,7 +103,10 @@ fn all_call(mesh: &Mesh) -> Option<Action> {
 
 /// The worlds of this family.
 pub(super) fn worlds() -> Vec<World> {
-    [alone::worlds().into(), calm(), deaths(), changes()].into_iter().flatten().collect::<Vec<World>>()
+    [alone::worlds().into(), calm(), deaths(), standstill(), changes()]
+        .into_iter()
+        .flatten()
+        .collect::<Vec<World>>()
 }
 
 /// When all members stay.
@@ -210,21 +213,6 @@ fn deaths() -> Vec<World> {
             }
         ),
         world!(
-            "shuffle-stopped",
-            "one stands still, and its connections stand",
-            (115_185, 28),
-            Small {
-                roles: &[Role::Receiver, Role::Both, Role::Sender],
-                pieces: 1,
-                window: 1,
-                faults: &[(Fault::Stop, 1)],
-                mortal: &[1],
-                prologue: all_call,
-                witnesses: &[COMPLETE, STANDS_STILL, HALF_LOST, RECEIVER_LOST],
-                ..PAIR
-            }
-        ),
-        world!(
             "shuffle-root",
             "the root dies anywhere, or is declared dead, in two rounds",
             (24_362, 37),
@@ -240,6 +228,25 @@ fn deaths() -> Vec<World> {
             }
         ),
     ]
+}
+
+/// When one does nothing any more, and its connections stand.
+fn standstill() -> Vec<World> {
+    vec![world!(
+        "shuffle-stopped",
+        "one stands still, and its connections stand",
+        (115_185, 28),
+        Small {
+            roles: &[Role::Receiver, Role::Both, Role::Sender],
+            pieces: 1,
+            window: 1,
+            faults: &[(Fault::Stop, 1)],
+            mortal: &[1],
+            prologue: all_call,
+            witnesses: &[COMPLETE, STANDS_STILL, HALF_LOST, RECEIVER_LOST],
+            ..PAIR
+        }
+    )]
 }
 
 /// When members come and go, and when the controller is out of reach.
