@@ -74,7 +74,12 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
     let metrics = spec.metrics.clone();
     let interrupt = Interrupt::listen().map_err(with("cannot listen for Ctrl-C"))?;
     super::process::runtime()?.block_on(async {
-        let controller = Controller::start(&Tcp::default(), spec).await?;
+        let controller = Controller::start(&Tcp::default(), spec).await.inspect_err(|_| {
+            // A recording of nothing would be in the way of the next one.
+            if let Some(recording) = &recording {
+                let _ = std::fs::remove_file(recording.path());
+            }
+        })?;
         let server = match (&arguments.metrics, metrics) {
             (Some(address), Some(metrics)) => Some(MetricsServer::start(address, metrics).await?),
             _ => None,

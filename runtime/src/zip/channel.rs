@@ -12,7 +12,7 @@ use cirrus_core::ids::{MemberId, Round};
 use cirrus_core::member::End;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
-use tracing::{Instrument as _, Span, field};
+use tracing::{Instrument as _, field};
 
 use super::error::{ZipError, in_words};
 use super::member::{Answer, Call, Joined};
@@ -92,13 +92,14 @@ impl Channel {
             member = in_words(self.member),
             round = field::Empty,
         );
+        let this = span.clone();
         let began = self.metrics.as_ref().map(|metrics| (metrics, Instant::now()));
         let asking = async {
             let answer = self.answer(call, asked).await;
             match &answer {
                 Ok(answer) => {
                     if let Some(Round(round)) = answer.round() {
-                        Span::current().record("round", round);
+                        this.record("round", round);
                     }
                     tracing::debug!("answered");
                 }

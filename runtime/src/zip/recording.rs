@@ -255,3 +255,23 @@ fn write(line: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
         tracing::error!("a recording lacks something: {error}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_ends_the_recording_and_is_named() {
+        let path = PathBuf::from("/dev/full");
+        let file = File::options().write(true).open(&path).unwrap();
+        let end = Mutex::new(End { file, sum: 0, machines: 0, failed: None });
+        let recording = Recording(Arc::new(Tape { path, began: Instant::now(), end }));
+        recording.check().unwrap();
+        for _ in 0..2 {
+            recording.0.append(&mut b"{\"us\":0".to_vec());
+            let error = recording.check().unwrap_err().to_string();
+            assert!(error.contains("/dev/full") && error.contains("look at the disk"), "{error}");
+        }
+        assert_eq!(recording.0.lock().sum, seal(0, &mut b"{\"us\":0".to_vec()), "nothing follows");
+    }
+}
