@@ -5,6 +5,7 @@ use std::time::Duration;
 use cirrus_core::ids::Millis;
 use cirrus_core::{direct, member, messages, shuffle};
 
+use super::daemon::DAEMON_VARIABLE;
 use super::metrics::Metrics;
 use super::recording::Recording;
 
@@ -29,6 +30,17 @@ pub struct Settings {
     pub recording: Option<Recording>,
     /// Where what they do is counted, if anywhere.
     pub metrics: Option<Metrics>,
+    /// Where the daemon of this machine listens, or may: the path of a Unix socket. `None`: it has none.
+    pub daemon: Option<String>,
+}
+
+impl Settings {
+    /// The defaults, and what the environment says of a daemon ([`DAEMON_VARIABLE`]).
+    #[must_use]
+    pub fn from_environment() -> Self {
+        let daemon = std::env::var(DAEMON_VARIABLE).ok().filter(|socket| !socket.is_empty());
+        Self { daemon, ..Self::default() }
+    }
 }
 
 impl Default for Settings {
@@ -55,6 +67,7 @@ impl Default for Settings {
             messages: messages::Config { limits, talks_max: 1000, messages_max: 16, pieces_max: 1 << 12 },
             recording: None,
             metrics: None,
+            daemon: None,
         }
     }
 }
