@@ -20,8 +20,8 @@ use crate::interrupt::Interrupt;
 /// the machine. Processes find it by the path in CIRRUS_DAEMON, and go on without it when it is not there or dies: nothing
 /// but speed is lost, and another one is found by itself. A file that a killed daemon has left behind is taken over.
 #[derive(Args)]
-#[command(after_help = "Examples, with the token of the controller in CIRRUS_TOKEN:\n  \
-    export CIRRUS_DAEMON=@cirrus\n  \
+#[command(after_help = "Examples:\n  \
+    export CIRRUS_TOKEN=$(cat token) CIRRUS_DAEMON=@cirrus\n  \
     cirrus daemon --controller 127.0.0.1:4100 &\n  \
     cirrus zip demo --controller 127.0.0.1:4100\n\n\
     With more memory for each channel, at a path:\n  \
