@@ -32,6 +32,9 @@ enum Bench {
     /// One of the processes of `zip`.
     #[command(hide = true)]
     ZipMember,
+    /// The daemon of the processes of `zip`.
+    #[command(hide = true)]
+    ZipDaemon,
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -40,5 +43,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Bench::Zip(options) => zip::run(&options),
         Bench::Sort(options) => sort::run(&options),
         Bench::ZipMember => zip::member::run(),
+        Bench::ZipDaemon => zip::daemon::run(),
     }
 }

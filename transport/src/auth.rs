@@ -133,6 +133,17 @@ async fn admitting<S: FrameSender, R: FrameReceiver>(
     Ok(Credential { job, token })
 }
 
+/// Something that nobody else knows.
+///
+/// # Errors
+/// The system has no random numbers.
+pub fn secret() -> std::io::Result<[u8; 32]> {
+    let mut secret = [0; 32];
+    let filled = SystemRandom::new().fill(&mut secret);
+    filled.map_err(|_| std::io::Error::other("the system has no random numbers"))?;
+    Ok(secret)
+}
+
 fn silent<S, R>(connection: &Connection<S, R>) -> TransportError {
     TransportError::Silent { peer: connection.peer.clone(), after: WITHIN }
 }

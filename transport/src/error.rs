@@ -76,6 +76,17 @@ pub enum TransportError {
         /// What is wrong with it.
         source: FormatError,
     },
+    /// The other end names shared memory that is not its to name.
+    #[cfg(target_os = "linux")]
+    #[error(
+        "{peer} names shared memory that it may not: {source}; its connection is closed, and nobody else is concerned"
+    )]
+    Lie {
+        /// The other end.
+        peer: Arc<str>,
+        /// What is wrong with it.
+        source: crate::shared::Lie,
+    },
     /// A frame is too long to be sent.
     #[error(
         "a frame for {peer} cannot be sent: {source}; split what it carries, or raise the limit at both ends"

@@ -16,8 +16,8 @@
 //! | [`tcp`], [`unix`], [`memory`] | media |
 //! | [`tls`] | another medium, encrypted |
 //! | [`faults`] | another medium, with faults: for tests |
+//! | [`shared`] | memory that processes of one machine share, and connections on which it is named instead of sent |
 //! | [`auth`] | whether who is at the other end has the job's token; on any transport |
-#![forbid(unsafe_code)]
 
 use core::future::Future;
 use std::sync::Arc;
@@ -29,6 +29,8 @@ pub mod error;
 pub mod faults;
 mod medium;
 pub mod memory;
+#[cfg(target_os = "linux")]
+pub mod shared;
 mod stream;
 pub mod tcp;
 pub mod tls;

@@ -51,6 +51,12 @@ impl<W> StreamSender<W> {
         Self { stream, peer, limit, pieces: VecDeque::new(), staging: BytesMut::new(), queued: 0 }
     }
 
+    /// What it sends into.
+    #[cfg(all(target_os = "linux", not(cirrus_loom)))]
+    pub(crate) fn stream(&self) -> &W {
+        &self.stream
+    }
+
     fn stage(&mut self, bytes: &[u8]) {
         self.staging.extend_from_slice(bytes);
         self.queued += bytes.len();
@@ -146,6 +152,12 @@ impl<R> StreamReceiver<R> {
     /// Receives from `peer` frames with bodies of at most `limit` bytes.
     pub(crate) fn new(stream: R, peer: Arc<str>, limit: u32) -> Self {
         Self { stream, peer, limit, buffer: BytesMut::new(), needed: HEADER_BYTES, last: 0, broken: None }
+    }
+
+    /// What it receives from, if nothing of that has been read and not been asked for.
+    #[cfg(all(target_os = "linux", not(cirrus_loom)))]
+    pub(crate) fn idle_stream(&self) -> Option<&R> {
+        self.buffer.is_empty().then_some(&self.stream)
     }
 }
 

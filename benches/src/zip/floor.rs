@@ -21,7 +21,7 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Instant;
 
 use super::Error;
-use super::peers::Work;
+use super::work::Work;
 use crate::first_light::figure;
 
 /// What is copied and added: far larger than the caches.
@@ -85,6 +85,10 @@ impl Rates {
             Work::Reduce => (all / self.add, others / self.stream),
             Work::Shuffle => (all / self.copy, others / self.stream),
             Work::Exchange => (others / self.copy, others / self.stream),
+            // They are measured beside what they are without a daemon.
+            Work::BroadcastBorn | Work::BroadcastRead | Work::AllReduceBorn | Work::ReduceBorn => {
+                self.floors(work.plain(), processes, bytes)
+            }
         }
     }
 }

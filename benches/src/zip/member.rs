@@ -1,13 +1,14 @@
 //! A process of the channels that are measured.
 
+use std::hint::black_box;
 use std::io::{BufRead, Write};
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use cirrus_core::channel::Role;
 use cirrus_runtime::zip::{
-    BroadcastChannel, Completeness, HandledChannel, HandlerChannel, ReduceChannel, ShuffleChannel, Zip,
-    ZipError, operator,
+    BroadcastChannel, Channel, Completeness, HandledChannel, HandlerChannel, Payload, ReduceChannel,
+    Settings, ShuffleChannel, Zip, ZipError, operator,
 };
 use tokio::runtime::Builder;
 
@@ -19,6 +20,11 @@ pub(super) const CONTROLLER: &str = "CIRRUS_BENCH_CONTROLLER";
 pub(super) const TOKEN: &str = "CIRRUS_BENCH_TOKEN";
 /// How many processes there are.
 pub(super) const MEMBERS: &str = "CIRRUS_BENCH_MEMBERS";
+
+/// Bytes of a piece where there is a daemon: pieces are described there, so that fewer are better.
+const PIECE: usize = 2 << 20;
+/// Bytes of a page.
+const PAGE: usize = 4096;
 
 struct Seats {
     news: BroadcastChannel,
@@ -63,6 +69,11 @@ async fn join() -> Result<Seats, Error> {
     let count: u32 = std::env::var(MEMBERS)?.parse()?;
     let members = count as usize;
     let zip = Zip::connect(&std::env::var(CONTROLLER)?, &std::env::var(TOKEN)?).await?;
+    let mut settings = Settings::from_environment();
+    if settings.daemon.is_some() {
+        settings.piece_bytes = PIECE;
+    }
+    let zip = zip.with(settings);
     let news = zip.broadcast("news").await?;
     let sums = zip.reduce("sums", operator::sum::<i64>(), Completeness::Strict).await?;
     let records = zip.shuffle("records", Role::Both).await?;
@@ -115,7 +126,17 @@ impl Seats {
     }
 
     async fn measure(&self, what: &str, bytes: usize, times: u32) -> Result<f64, Error> {
-        let data = Bytes::from(vec![1; bytes.next_multiple_of(8)]);
+        let (what, way) = what.split_once(':').unwrap_or((what, ""));
+        let bytes = bytes.next_multiple_of(8);
+        let data = match (what, way) {
+            ("broadcast", "born") if self.sends => born(&self.news, bytes).await?,
+            ("all-reduce", "born") => born(&self.sums, bytes).await?,
+            ("reduce", "born") => match &self.totals {
+                Totals::Give(seat) => born(seat, bytes).await?,
+                Totals::Handle(seat) => born(seat, bytes).await?,
+            },
+            _ => Bytes::from(vec![1; bytes]),
+        };
         // Parts are handed over without being copied: a copy of this is none of theirs.
         let parts = if what == "exchange" { partition(&data, self.members) } else { Vec::new() };
         self.sums.barrier().await?;
@@ -123,6 +144,7 @@ impl Seats {
         for _ in 0..times {
             match what {
                 "broadcast" if self.sends => _ = self.news.send(data.clone()).await?,
+                "broadcast" if way == "read" => read(&self.news.receive().await?.payload),
                 "broadcast" => _ = self.news.receive().await?,
                 "all-reduce" => _ = self.sums.all_reduce(data.clone()).await?,
                 "reduce" => self.reduce(data.clone()).await?,
@@ -141,6 +163,22 @@ impl Seats {
         }
         Ok(started.elapsed().as_secs_f64())
     }
+}
+
+/// A value that lies where all processes of this machine can read it.
+async fn born(channel: &Channel, bytes: usize) -> Result<Bytes, Error> {
+    let mut array = channel.array(bytes).await;
+    if !array.is_shared() {
+        return Err("there is no room in the daemon's memory".into());
+    }
+    array.fill(1);
+    Ok(array.into())
+}
+
+/// Reads from every page.
+fn read(payload: &Payload) {
+    let pages = payload.pieces().iter().flat_map(|piece| piece.iter().step_by(PAGE));
+    black_box(pages.fold(0_u8, |all, byte| all ^ byte));
 }
 
 /// Integers by their hash.

@@ -1,9 +1,11 @@
-//! `zip`: what channels cost, among processes of one machine that have no memory in common.
+//! `zip`: what channels cost, among processes of one machine, which have no memory in common but for what a daemon lends.
 //!
 //! | file | what |
 //! |---|---|
 //! | [`member`] | a process of the channels, which does what it is told and says how long it took |
+//! | [`daemon`] | a daemon, which lends them memory in common |
 //! | [`peers`] | the same in Redis and Open MPI, in the same run |
+//! | [`work`] | what is measured so |
 //! | [`floor`] | what the machine cannot beat |
 //! | [`processes`] | other programs' processes, which end when we do |
 //!
@@ -11,10 +13,12 @@
 //! divided by that number, and the best of several such runs. A broadcast ends when its last receiver has all pieces; a
 //! reduce is one whose result everybody gets.
 
+pub(crate) mod daemon;
 mod floor;
 pub(crate) mod member;
 mod peers;
 mod processes;
+mod work;
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -24,6 +28,7 @@ use std::time::{Instant, SystemTime};
 use cirrus_core::directory::Limits;
 use cirrus_runtime::io::IoThread;
 use cirrus_runtime::zip::controller::{Controller, ControllerSpec, Epochs, Job};
+use cirrus_runtime::zip::daemon::DAEMON_VARIABLE;
 use cirrus_runtime::zip::{ONLY_JOB, Zip};
 use cirrus_transport::tcp::Tcp;
 use clap::Args;
@@ -52,6 +57,19 @@ pub(crate) struct Options {
     /// memory for some 10 large values a process.
     #[arg(long)]
     peers: bool,
+    /// With a daemon on this machine: values and broadcasts lie in memory that all processes share, copied in or born
+    /// there. Shuffles go past it and are not measured. Needs memory for some 3 large values a process.
+    #[arg(long)]
+    daemon: bool,
+}
+
+impl Options {
+    /// A daemon, if there is to be one.
+    fn daemon(&self, controller: &str) -> Result<Option<daemon::Running>, Error> {
+        // Each process has a value there, there are results of a few rounds, and slabs are larger than what is in them.
+        let bytes = (self.members + 8) * self.large / 4 * 5 + (64 << 20);
+        self.daemon.then(|| daemon::Running::start(controller, TOKEN, bytes)).transpose()
+    }
 }
 
 /// A process of the channels.
@@ -62,8 +80,13 @@ struct Member {
 }
 
 impl Member {
-    fn start(controller: &str, members: usize) -> Result<Self, Error> {
-        let mut child = Command::new(std::env::current_exe()?)
+    fn start(controller: &str, members: usize, socket: Option<&str>) -> Result<Self, Error> {
+        let mut command = Command::new(std::env::current_exe()?);
+        match socket {
+            Some(socket) => command.env(DAEMON_VARIABLE, socket),
+            None => command.env_remove(DAEMON_VARIABLE),
+        };
+        let mut child = command
             .arg("zip-member")
             .env(member::CONTROLLER, controller)
             .env(member::TOKEN, TOKEN)
@@ -89,15 +112,19 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     if options.peers {
         return peers::run(options);
     }
+    let over = if options.daemon { "with a daemon" } else { "over TCP" };
     println!(
-        "machine: {} cores; {} processes over TCP",
+        "machine: {} cores; {} processes {over}",
         std::thread::available_parallelism()?,
         options.members
     );
     let io = IoThread::start()?;
     let address = host(&io)?;
-    joins(&io, &address)?;
-    let mut members = start(&address, options.members)?;
+    if !options.daemon {
+        joins(&io, &address)?;
+    }
+    let daemon = options.daemon(&address)?;
+    let mut members = start(&address, options.members, daemon.as_ref())?;
     let large = options.large;
     let mut measure = |what: &str, bytes: usize, times: u32| -> Result<f64, Error> {
         let mut best = f64::INFINITY;
@@ -120,6 +147,13 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     }
     let seconds = measure("barrier", 0, 500)?;
     figure("barrier", format!("{:.1} us", seconds * 1e6));
+    if options.daemon {
+        for work in ["broadcast:born", "broadcast:read", "reduce:born", "all-reduce:born"] {
+            let seconds = measure(work, large, 3)?;
+            figure(&format!("{work}, {} MB", large / 1_000_000), format!("{:.1} ms", seconds * 1e3));
+        }
+        return end(members);
+    }
     let seconds = measure("shuffle", 8_000_000, 3)?;
     figure("shuffle of 1 M integers each", format!("{seconds:.3} s"));
     end(members)?;
@@ -158,10 +192,11 @@ fn slowest(members: &mut [Member], what: &str, bytes: usize, times: u32) -> Resu
     Ok(slowest / f64::from(times))
 }
 
-fn start(address: &str, count: usize) -> Result<Vec<Member>, Error> {
+fn start(address: &str, count: usize, daemon: Option<&daemon::Running>) -> Result<Vec<Member>, Error> {
+    let socket = daemon.map(|daemon| &*daemon.socket);
     let mut members = Vec::new();
     for _ in 0..count {
-        members.push(Member::start(address, count)?);
+        members.push(Member::start(address, count, socket)?);
     }
     for member in &mut members {
         member.hear()?;
@@ -180,7 +215,7 @@ fn end(members: Vec<Member>) -> Result<(), Error> {
 /// Kills all members but two, one after the other, while they add up 8 KB each, round after round; answers with the seconds
 /// from each kill to the last survivor's first sum without the killed one.
 fn kills(address: &str, count: usize) -> Result<Vec<f64>, Error> {
-    let mut members = start(address, count)?;
+    let mut members = start(address, count, None)?;
     let mut took = Vec::new();
     while members.len() > 2 {
         let left = members.len() - 1;

@@ -21,6 +21,7 @@ use tempfile::TempDir;
 
 use super::floor::Rates;
 use super::processes::{Process, Watch};
+use super::work::Work;
 use super::{Error, Member, Options, end, host, slowest, start};
 use crate::first_light::figure;
 
@@ -35,70 +36,6 @@ const ANSWER: Duration = Duration::from_secs(900);
 const LOOK: Duration = Duration::from_millis(5);
 /// Below this, bytes do not count.
 const SMALL: usize = 10_000;
-/// Numbers that each process shuffles, in bytes.
-const NUMBERS: usize = 8_000_000;
-
-/// What is measured.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Work {
-    Broadcast,
-    AllReduce,
-    Reduce,
-    Shuffle,
-    Exchange,
-}
-
-/// A way to do it: the order, how Redis does it, and how Open MPI does it.
-type Way = (&'static str, &'static str, &'static str);
-
-impl Work {
-    const ALL: [Self; 5] = [Self::Broadcast, Self::AllReduce, Self::Reduce, Self::Shuffle, Self::Exchange];
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Broadcast => "broadcast",
-            Self::AllReduce => "all-reduce",
-            Self::Reduce => "reduce (one gets the result)",
-            Self::Shuffle => "shuffle of 1 M i64 each, partitioning included",
-            Self::Exchange => "shuffle of 1 M i64 each, partitioned before",
-        }
-    }
-
-    /// Bytes in each process and rounds.
-    fn sizes(self, large: usize) -> Vec<(usize, u32)> {
-        match self {
-            Self::Broadcast | Self::AllReduce | Self::Reduce => vec![(100, 500), (large, 3)],
-            Self::Shuffle | Self::Exchange => vec![(NUMBERS, 3)],
-        }
-    }
-
-    /// What our members are told, and what they do.
-    fn ours(self) -> (&'static str, &'static str) {
-        match self {
-            Self::Broadcast => ("broadcast", "send and receive; the sender knows that all have it"),
-            Self::AllReduce => ("all-reduce", "all_reduce"),
-            Self::Reduce => ("reduce", "give and handle; all know that one has it"),
-            Self::Shuffle => ("shuffle", "shuffle"),
-            Self::Exchange => ("exchange", "shuffle"),
-        }
-    }
-
-    fn ways(self) -> &'static [Way] {
-        match self {
-            Self::Broadcast => &[
-                ("confirmed broadcast", "PUBLISH, and the sender hears", "MPI_Bcast and MPI_Barrier"),
-                ("broadcast", "PUBLISH, rounds run ahead", "MPI_Bcast, rounds run ahead"),
-            ],
-            Self::AllReduce => &[("all-reduce", "RPUSH, BLMPOP, numpy, PUBLISH", "MPI_Allreduce")],
-            Self::Reduce => &[
-                ("confirmed reduce", "RPUSH, BLMPOP, numpy, all hear", "MPI_Reduce, all hear by MPI_Bcast"),
-                ("reduce", "RPUSH, BLMPOP, numpy, rounds run ahead", "MPI_Reduce, rounds run ahead"),
-            ],
-            Self::Shuffle => &[("shuffle", "numpy, RPUSH, BLPOP", "numpy, MPI_Alltoall, MPI_Alltoallv")],
-            Self::Exchange => &[("exchange", "RPUSH, BLPOP", "MPI_Alltoall, MPI_Alltoallv")],
-        }
-    }
-}
 
 /// Measures all of it and prints the table.
 pub(super) fn run(options: &Options) -> Result<(), Error> {
@@ -106,14 +43,16 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
         return Err(format!("--members {}: at least 2 are needed beside peers", options.members).into());
     }
     let cores = std::thread::available_parallelism()?;
-    println!("machine: {cores} cores; {} processes, ours over TCP", options.members);
+    let over = if options.daemon { "with a daemon" } else { "over TCP" };
+    println!("machine: {cores} cores; {} processes, ours {over}", options.members);
     let io = IoThread::start()?;
     let watch = Watch::start(&io)?;
     let python = install(&watch)?;
     let rates = Rates::measure(options.repeat)?;
     let folder = folder()?;
     let address = host(&io)?;
-    let mut members = start(&address, options.members)?;
+    let daemon = options.daemon(&address)?;
+    let mut members = start(&address, options.members, daemon.as_ref())?;
     for member in &members {
         watch.admit(&member.child)?;
     }
@@ -129,7 +68,8 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
         }
     }
     println!();
-    for work in Work::ALL {
+    let works: &[Work] = if options.daemon { &Work::SHARED } else { &Work::ALL };
+    for work in works.iter().copied() {
         for (bytes, rounds) in work.sizes(options.large) {
             let job = Job { work, bytes, rounds, repeat: options.repeat.max(1) };
             let measured = job.measure(&mut members, &mut teams);

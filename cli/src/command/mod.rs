@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod controller;
+mod daemon;
 mod demo;
 mod evaluate;
 mod inspect;
@@ -38,6 +39,7 @@ pub(crate) enum Command {
     Inspect(inspect::Arguments),
     Demo(demo::Arguments),
     Controller(controller::Arguments),
+    Daemon(daemon::Arguments),
     #[command(subcommand)]
     Zip(zip::Command),
     #[command(subcommand)]
@@ -59,6 +61,7 @@ pub(crate) fn run(command: Command, output: Output, started: Instant) -> Result<
         Command::Inspect(arguments) => inspect::run(&arguments, output),
         Command::Demo(arguments) => demo::run(&arguments, output),
         Command::Controller(arguments) => controller::run(&arguments, output),
+        Command::Daemon(arguments) => daemon::run(&arguments, output),
         Command::Zip(command) => zip::run(command, output),
         Command::Sort(command) => sort::run(command, output),
         Command::Worker => process::worker(started),

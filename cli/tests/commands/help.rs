@@ -6,8 +6,8 @@ use std::io::{BufRead, BufReader, Read};
 
 use crate::run::{Ran, cirrus, command, folder, with_dataset};
 
-const COMMANDS: [&str; 9] =
-    ["load", "train", "evaluate", "predict", "inspect", "demo", "controller", "zip", "sort"];
+const COMMANDS: [&str; 10] =
+    ["load", "train", "evaluate", "predict", "inspect", "demo", "controller", "daemon", "zip", "sort"];
 
 #[test]
 fn every_command_teaches_by_example() {

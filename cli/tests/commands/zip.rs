@@ -6,7 +6,7 @@ use std::path::Path;
 use rustix::process::Signal;
 
 use crate::job::Running;
-use crate::run::{cirrus, folder, names, write};
+use crate::run::{Ran, cirrus, folder, names, write};
 
 const TOKEN: &str = "a token that is too long to guess";
 
@@ -109,6 +109,46 @@ fn a_controller_says_what_it_counts() {
     running.end().fails(130, &["interrupted"]);
     let taken = cirrus(folder.path(), &line.replace("--metrics 127.0.0.1:0", "--metrics nowhere"));
     taken.fails(1, &["nowhere", "host:port"]);
+}
+
+#[test]
+fn the_demo_runs_with_a_daemon_which_leaves_nothing_behind() {
+    let folder = folder();
+    write(folder.path(), "token", TOKEN);
+    let (controller, address) = controller(folder.path(), "127.0.0.1:0");
+    let line = format!("daemon --controller {address} --token-file token --socket daemon.socket");
+    let start = || {
+        let mut running = Running::start(folder.path(), &line);
+        running.until_says("listens on daemon.socket");
+        running
+    };
+    let demo = format!("zip demo --json --controller {address} --token-file token");
+    let with_daemon = || {
+        let arguments: Vec<&str> = demo.split_whitespace().collect();
+        let mut command = crate::run::command(folder.path(), &arguments);
+        Ran::of(&command.env("CIRRUS_DAEMON", "daemon.socket").output().expect("cirrus starts"))
+    };
+    // One that is killed leaves its file, and those who look for it do without.
+    let first = start();
+    assert_eq!(with_daemon().json()["processes"], 8);
+    first.this().kill();
+    first.end().fails_by_signal();
+    assert!(names(folder.path()).contains(&"daemon.socket".to_owned()));
+    assert_eq!(with_daemon().json()["processes"], 8);
+    // The next one takes the file's place, and removes it in the end.
+    let second = start();
+    cirrus(folder.path(), &line).fails(1, &["daemon.socket", "in use"]);
+    assert_eq!(with_daemon().json()["processes"], 8);
+    second.signal(Signal::INT);
+    second.end().fails(130, &["interrupted"]);
+    controller.signal(Signal::INT);
+    controller.end().fails(130, &["interrupted"]);
+    assert_eq!(names(folder.path()), ["cirrus-controller", "token"]);
+    // It wants to be found, and to be let in.
+    let nowhere = format!("daemon --controller {address} --token-file token");
+    cirrus(folder.path(), &nowhere).fails(2, &["CIRRUS_DAEMON", "--socket"]);
+    cirrus(folder.path(), &line).fails(1, &[&address]);
+    assert_eq!(names(folder.path()), ["cirrus-controller", "token"]);
 }
 
 #[test]

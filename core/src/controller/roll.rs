@@ -21,7 +21,7 @@ use crate::ids::MemberId;
 use crate::machine::Effects;
 
 impl<A: Clone + Debug + Eq + Hash> Channel<A> {
-    /// Who is in the channel now.
+    /// Who is in the channel now, but for daemons: with them nobody has anything to do.
     #[must_use]
     pub fn roll(&self) -> Roll<A> {
         let present = |record: &Record<A>| Present {
@@ -29,7 +29,8 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             address: record.address.clone(),
             role: record.role,
         };
-        Roll { at: self.all, present: self.records.iter().flatten().map(present).collect() }
+        let lambdas = self.records.iter().flatten().filter(|record| !record.tenancy.is_daemon());
+        Roll { at: self.all, present: lambdas.map(present).collect() }
     }
 
     /// A member wants to know who is there.

@@ -21,9 +21,11 @@
 mod address;
 mod controller_reply;
 mod controller_request;
+mod lodging;
 mod parts;
 mod peer;
 mod peer_parts;
+mod shared;
 
 use bytes::{Bytes, BytesMut};
 use cirrus_core::channel::Roll;
@@ -35,8 +37,10 @@ use parts::Part as _;
 pub use address::{ADDRESS_LIMIT, Address};
 pub use controller_reply::ControllerReply;
 pub use controller_request::{Again, ControllerRequest, Join};
+pub use lodging::{Lodge, LodgingMessage, TurnedAway};
 pub use parts::{LIST_MAX, NAME_LIMIT};
 pub use peer::{PeerMessage, Purpose};
+pub use shared::{DESCRIBED, DESCRIPTOR_BYTES, Descriptor};
 
 /// The numbers by which a frame's header names these messages.
 pub mod kind {
@@ -126,6 +130,28 @@ pub mod kind {
     pub const CALLER_FENCED: u16 = 0x0724;
     /// [`PeerMessage::Have`](super::PeerMessage::Have).
     pub const HAVE: u16 = 0x0722;
+    /// [`LodgingMessage::Lodge`](super::LodgingMessage::Lodge).
+    pub const LODGE: u16 = 0x0801;
+    /// [`LodgingMessage::Ready`](super::LodgingMessage::Ready).
+    pub const READY: u16 = 0x0802;
+    /// [`LodgingMessage::Line`](super::LodgingMessage::Line).
+    pub const LINE: u16 = 0x0803;
+    /// [`LodgingMessage::Lease`](super::LodgingMessage::Lease).
+    pub const LEASE: u16 = 0x0804;
+    /// [`LodgingMessage::Taken`](super::LodgingMessage::Taken).
+    pub const TAKEN: u16 = 0x0805;
+    /// [`LodgingMessage::Left`](super::LodgingMessage::Left).
+    pub const LODGER_LEFT: u16 = 0x0806;
+    /// [`LodgingMessage::Lodged`](super::LodgingMessage::Lodged).
+    pub const LODGED: u16 = 0x0811;
+    /// [`LodgingMessage::Seated`](super::LodgingMessage::Seated).
+    pub const SEATED: u16 = 0x0812;
+    /// [`LodgingMessage::Leased`](super::LodgingMessage::Leased).
+    pub const LEASED: u16 = 0x0813;
+    /// [`LodgingMessage::Full`](super::LodgingMessage::Full).
+    pub const FULL: u16 = 0x0814;
+    /// [`LodgingMessage::TurnedAway`](super::LodgingMessage::TurnedAway).
+    pub const TURNED_AWAY: u16 = 0x0815;
 }
 
 /// A roll as the payload of a broadcast: how the root of a channel of shuffles begins a round.

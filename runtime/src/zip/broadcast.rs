@@ -8,7 +8,7 @@ use cirrus_core::ids::{MemberId, Round};
 use super::channel::{Answered, Channel};
 use super::error::ZipError;
 use super::member::Call;
-use super::payload::{Payload, cut};
+use super::payload::Payload;
 
 /// A seat in a channel of broadcasts.
 #[derive(Clone, Debug)]
@@ -47,12 +47,13 @@ impl BroadcastChannel {
     }
 
     /// Sends something to all others. It answers with the round that it became when it is certain that all who are in it
-    /// and stay will have it. The bytes are sent from where they lie.
+    /// and stay will have it. The bytes are sent from where they lie; with a daemon they are copied once into memory that all
+    /// its lambdas share, if they do not lie there already ([`Channel::array`]).
     ///
     /// # Errors
     /// `Aborted`: nobody has it, or will have it. `Indeterminate`, `NotTaken`, `Deadline`, `Fenced`, `Left`.
     pub async fn send(&self, data: impl Into<Bytes> + Send) -> Result<Round, ZipError> {
-        let pieces = cut(data.into(), self.0.piece_bytes);
+        let pieces = self.0.cut(self.0.lift(data.into()).await);
         self.0.ask("a broadcast", |answer| Call::Send(pieces, answer)).await
     }
 

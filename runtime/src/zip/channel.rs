@@ -14,6 +14,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tracing::{Instrument as _, field};
 
+use super::array::Array;
+use super::daemon::House;
 use super::error::{ZipError, in_words};
 use super::member::{Answer, Call, Joined};
 use super::metrics::Metrics;
@@ -25,6 +27,10 @@ const EXPLAIN: Duration = Duration::from_secs(1);
 /// The pauses between looks at who has come: they double from the first to the last.
 const LOOKS: [Duration; 2] = [Duration::from_millis(5), Duration::from_millis(200)];
 
+/// Into how many pieces a broadcast is cut that lies in shared memory, if they are not too large then.
+const SHARED_PIECES: usize = 16;
+const SHARED_PIECE_MAX: usize = 64 << 20;
+
 /// A seat in a channel. Clones are the same seat; when the last is dropped, the member leaves.
 #[derive(Clone, Debug)]
 pub struct Channel {
@@ -34,6 +40,7 @@ pub struct Channel {
     ended: Arc<OnceLock<End>>,
     deadline: Duration,
     pub(super) piece_bytes: usize,
+    house: Option<Arc<House>>,
     metrics: Option<Metrics>,
 }
 
@@ -56,9 +63,11 @@ impl Answered for Round {
 }
 
 impl Channel {
-    pub(super) fn new(name: Arc<str>, Joined { member, calls, ended }: Joined, settings: &Settings) -> Self {
+    pub(super) fn new(name: Arc<str>, joined: Joined, settings: &Settings) -> Self {
+        let Joined { member, calls, ended, house } = joined;
         let (deadline, piece_bytes) = (settings.deadline, settings.piece_bytes);
-        Self { name, member, calls, ended, deadline, piece_bytes, metrics: settings.metrics.clone() }
+        let metrics = settings.metrics.clone();
+        Self { name, member, calls, ended, deadline, piece_bytes, house, metrics }
     }
 
     /// What it is called.
@@ -77,6 +86,39 @@ impl Channel {
     #[must_use]
     pub fn within(&self, deadline: Duration) -> Self {
         Self { deadline, ..self.clone() }
+    }
+
+    /// An array of so many bytes to be filled and sent: in memory that this machine's lambdas share, if it has a daemon and
+    /// that has room, or else in this process's own. It is in use until all who were sent it have let go of it.
+    pub async fn array(&self, bytes: usize) -> Array {
+        let shared = match &self.house {
+            Some(house) => timeout(self.deadline, house.array(bytes)).await.unwrap_or_default(),
+            None => None,
+        };
+        Array::new(shared, bytes)
+    }
+
+    /// How many bytes this member has copied into memory that it shares with the daemon of its machine; `None` if it is
+    /// without one now.
+    #[must_use]
+    pub fn copied(&self) -> Option<u64> {
+        self.house.as_ref()?.copied()
+    }
+
+    /// The same bytes where others of this machine can read them, if there is such a place.
+    pub(super) async fn lift(&self, bytes: Bytes) -> Bytes {
+        match &self.house {
+            Some(house) => timeout(self.deadline, house.lift(bytes.clone())).await.unwrap_or(bytes),
+            None => bytes,
+        }
+    }
+
+    /// Cuts what is sent to all. What lies in shared memory is described, so that larger pieces are better there; there are
+    /// still enough of them for the machines beyond to pass one on while the next comes.
+    pub(super) fn cut(&self, data: Bytes) -> Vec<Bytes> {
+        let shared = self.house.as_ref().is_some_and(|house| house.contains(&data));
+        let larger = if shared { (data.len() / SHARED_PIECES).min(SHARED_PIECE_MAX) } else { 0 };
+        cut(data, self.piece_bytes.max(larger))
     }
 
     /// Asks the member for something, within the deadline: in a span of its own, and counted.

@@ -26,16 +26,19 @@
 //! | [`broadcast`], [`reduce`], [`gather`], [`handled`], [`shuffle`] | the kinds of channels |
 //! | [`relay`] | the way to processes that nobody can call |
 //! | [`operator`] | how values are combined |
+//! | [`daemon`] | the daemon of a machine, and how its lambdas use it |
 //! | [`metrics`] | what is counted, as a Prometheus server reads it |
 //! | [`recording`] | all that happens to a process's machines, in a file |
 //!
 //! Everything is decided by `cirrus_core`; this carries it out. Every seat has a port of its own; a process that nobody can
 //! call is reached by way of a relay ([`Settings::reachable`]).
 
+mod array;
 mod background;
 pub mod broadcast;
 pub mod channel;
 pub mod controller;
+pub mod daemon;
 pub mod error;
 pub mod gather;
 pub mod handled;
@@ -56,9 +59,9 @@ mod timers;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex};
 
-use cirrus_core::channel::Role;
+use cirrus_core::channel::{Role, Tenancy};
 use cirrus_core::directory::Limits;
-use cirrus_core::ids::JobId;
+use cirrus_core::ids::{JobId, MachineId};
 use cirrus_core::member::{Config, Kind};
 use cirrus_protocol::error::FormatError;
 use cirrus_protocol::handshake::Credential;
@@ -73,6 +76,7 @@ use self::controller::{Controller, ControllerError, ControllerSpec, Epochs, Job}
 use self::gather::SideBySide;
 use self::member::{Place, Spec};
 
+pub use array::Array;
 pub use broadcast::{BroadcastChannel, Delivery};
 pub use channel::Channel;
 pub use error::{NotTaken, ZipError};
@@ -89,6 +93,9 @@ pub use shuffle::{ShuffleChannel, Shuffled};
 
 /// The job of a controller that has one.
 pub const ONLY_JOB: JobId = JobId(1);
+
+/// Who has no daemon: it does not matter which machine it is on.
+const NO_DAEMON: Tenancy = Tenancy::Lambda(MachineId(0));
 
 /// More than what a frame says beside its payload.
 const FIXED_BYTES: usize = 64 << 10;
@@ -115,7 +122,8 @@ impl Drop for Local {
 
 impl Zip<Tcp> {
     /// Belongs to the one job of the controller that listens at `controller`, a `host:port`, if it has its token. Its members
-    /// live on a thread of their own, so the application may block.
+    /// live on a thread of their own, so the application may block. They lodge with the daemon of this machine, if the
+    /// environment says where that listens ([`daemon::DAEMON_VARIABLE`]) or the settings do.
     ///
     /// # Errors
     /// `Transport`: nobody listens there, or it does not admit this process (`Denied`).
@@ -127,7 +135,7 @@ impl Zip<Tcp> {
             controller: address_of(controller)?,
             credential,
             listen: format!("{}:0", own_address(controller)),
-            settings: Arc::default(),
+            settings: Arc::new(Settings::from_environment()),
             background,
         })
         .await
@@ -291,7 +299,8 @@ impl<M: Medium> Zip<M> {
     /// A seat in which a member of a channel of this kind sits.
     fn spec(&self, name: &str, kind: Kind) -> Spec {
         let member = member::config(&self.place.settings, kind);
-        Spec { name: name.into(), member, role: Role::Both, shuffles: false, operator: None }
+        let (role, tenancy) = (Role::Both, NO_DAEMON);
+        Spec { name: name.into(), member, role, tenancy, shuffles: false, operator: None, house: None }
     }
 }
 

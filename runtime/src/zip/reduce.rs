@@ -105,7 +105,7 @@ impl ReduceChannel {
         if self.operator.element_bytes().is_none() && value.len() > limit {
             return Err(ZipError::TooLong { bytes: value.len(), limit });
         }
-        let pieces = cut(value, limit);
+        let pieces = cut(self.channel.lift(value).await, limit);
         let reduced = self.channel.ask("a reduce", |answer| Call::Reduce(pieces, answer)).await?;
         Ok(self.finish(reduced))
     }

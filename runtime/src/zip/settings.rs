@@ -5,6 +5,7 @@ use std::time::Duration;
 use cirrus_core::ids::Millis;
 use cirrus_core::{direct, member, messages, shuffle};
 
+use super::daemon::DAEMON_VARIABLE;
 use super::metrics::Metrics;
 use super::recording::Recording;
 use super::relay::Reachable;
@@ -32,6 +33,17 @@ pub struct Settings {
     pub recording: Option<Recording>,
     /// Where what they do is counted, if anywhere.
     pub metrics: Option<Metrics>,
+    /// Where the daemon of this machine listens, or may: the path of a Unix socket. `None`: it has none.
+    pub daemon: Option<String>,
+}
+
+impl Settings {
+    /// The defaults, and what the environment says of a daemon ([`DAEMON_VARIABLE`]).
+    #[must_use]
+    pub fn from_environment() -> Self {
+        let daemon = std::env::var(DAEMON_VARIABLE).ok().filter(|socket| !socket.is_empty());
+        Self { daemon, ..Self::default() }
+    }
 }
 
 impl Default for Settings {
@@ -59,6 +71,7 @@ impl Default for Settings {
             reachable: Reachable::default(),
             recording: None,
             metrics: None,
+            daemon: None,
         }
     }
 }

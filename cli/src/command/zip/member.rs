@@ -91,7 +91,8 @@ async fn join(
     token: &str,
     recording: Option<Recording>,
 ) -> Result<Seats, Failure> {
-    let zip = Zip::connect(controller, token).await?.with(Settings { recording, ..Settings::default() });
+    let zip =
+        Zip::connect(controller, token).await?.with(Settings { recording, ..Settings::from_environment() });
     let halts = Arc::new(AtomicBool::new(false));
     let sum = Halting { sum: operator::sum::<i64>(), halts: halts.clone(), combined: AtomicUsize::new(0) };
     let sums = zip.reduce("sums", sum, Completeness::Survivors).await?;

@@ -19,9 +19,7 @@ use bytes::BytesMut;
 use cirrus_core::ids::{LinkId, MemberId, Term};
 use cirrus_protocol::handshake::Credential;
 use cirrus_protocol::zip::{Address, PeerMessage, Purpose};
-use cirrus_transport::{
-    Connection, FrameReceiver, FrameSender, Listener, Medium, Transport, TransportError, auth,
-};
+use cirrus_transport::{Connection, FrameReceiver, FrameSender, Listener, Transport, TransportError, auth};
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
@@ -114,7 +112,7 @@ impl Connections {
     }
 
     /// Calls somebody; [`News::Dialled`] says what came of it.
-    pub(super) fn dial<M: Medium>(
+    pub(super) fn dial<M: Transport>(
         &mut self,
         (medium, credential): (M, Credential),
         route: Route,
@@ -131,7 +129,7 @@ impl Connections {
     }
 
     /// A connection stands. It takes the place of the route's one before.
-    pub(super) fn open<M: Medium>(&mut self, route: Route, end: End<M>, inbox: mpsc::Sender<News<M>>) {
+    pub(super) fn open<M: Transport>(&mut self, route: Route, end: End<M>, inbox: mpsc::Sender<News<M>>) {
         self.count += 1;
         let nth = self.count;
         let Connection { sender, receiver, peer } = end;
@@ -166,7 +164,7 @@ impl Connections {
 }
 
 /// Calls the first candidate that answers, and proves to it what is to be proven.
-pub(super) async fn call<M: Medium>(
+pub(super) async fn call<M: Transport>(
     medium: &M,
     address: &Address,
     credential: Credential,
@@ -192,7 +190,7 @@ pub(super) async fn call<M: Medium>(
 }
 
 /// Takes calls for a member until it is gone.
-pub(super) async fn listen<M: Medium>(
+pub(super) async fn listen<M: Transport>(
     mut listener: <M as Transport>::Listener,
     credential: Credential,
     inbox: mpsc::Sender<News<M>>,
@@ -217,7 +215,7 @@ pub(super) async fn listen<M: Medium>(
 }
 
 /// Hears what a caller can prove, and what it wants.
-pub(in crate::zip) async fn receive<M: Medium>(
+pub(in crate::zip) async fn receive<M: Transport>(
     mut end: End<M>,
     place: Arc<Stranger>,
     credential: Credential,
@@ -241,7 +239,7 @@ pub(in crate::zip) async fn receive<M: Medium>(
     }
 }
 
-async fn read<M: Medium>(
+async fn read<M: Transport>(
     (route, nth): (Route, Nth),
     peer: &Arc<str>,
     mut receiver: <M as Transport>::Receiver,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::BytesMut;
 use cirrus_protocol::error::FormatError;
 use cirrus_protocol::zip::{ControllerReply, ControllerRequest};
-use cirrus_transport::{Connection, FrameReceiver, FrameSender, Medium, TransportError};
+use cirrus_transport::{Connection, FrameReceiver, FrameSender, Transport, TransportError};
 use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -27,7 +27,7 @@ const LINGER: Duration = Duration::from_secs(5);
 pub(super) type Outbox = mpsc::UnboundedSender<ControllerRequest>;
 
 /// Calls the controller at once, and then whenever it is told to, until the member is gone.
-pub(super) async fn keep<M: Medium>(place: Place<M>, inbox: mpsc::Sender<Control>, calls: Arc<Notify>) {
+pub(super) async fn keep<M: Transport>(place: Place<M>, inbox: mpsc::Sender<Control>, calls: Arc<Notify>) {
     while !inbox.is_closed() {
         let unreachable = match call(&place.medium, &place.controller, place.credential).await {
             Ok(end) => {
@@ -50,7 +50,7 @@ pub(super) async fn keep<M: Medium>(place: Place<M>, inbox: mpsc::Sender<Control
 
 /// Carries what is said until the connection ends, or the member has nothing more to say. It stands when the controller
 /// has said who it is, which comes before anything else.
-async fn exchange<M: Medium>(end: End<M>, inbox: &mpsc::Sender<Control>) -> Result<(), TransportError> {
+async fn exchange<M: Transport>(end: End<M>, inbox: &mpsc::Sender<Control>) -> Result<(), TransportError> {
     let Connection { mut sender, mut receiver, peer } = end;
     let Ok(first) = timeout(HELLO_WITHIN, receiver.next()).await else {
         let source = std::io::ErrorKind::TimedOut.into();

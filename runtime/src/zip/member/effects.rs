@@ -9,7 +9,7 @@ use cirrus_core::ids::{MemberId, Position, Stamp};
 use cirrus_core::member::{self, Kind};
 use cirrus_core::{messages, shuffle};
 use cirrus_protocol::zip::{Address, PeerMessage, Purpose, decode_roll, encode_roll};
-use cirrus_transport::Medium;
+use cirrus_transport::Transport;
 
 use super::application::{Call, Shuffling};
 use super::connections::Route;
@@ -58,7 +58,7 @@ impl Talked {
     }
 }
 
-impl<M: Medium> Shell<M> {
+impl<M: Transport> Shell<M> {
     /// The application asks for something.
     pub(super) fn called(&mut self, call: Call) {
         match call {

@@ -12,7 +12,7 @@ use cirrus_protocol::recording::Made;
 use cirrus_protocol::zip::Address;
 use serde::Serialize;
 
-use super::{Spec, TENANCY};
+use super::Spec;
 use crate::driver::{Driver, Observe};
 use crate::zip::metrics::{OfMember, OfMessages, OfShuffle, Seat};
 use crate::zip::recording::Recording;
@@ -41,10 +41,10 @@ impl Machines {
             channel: channel(),
             address: address.clone(),
             role,
-            tenancy: TENANCY,
+            tenancy: spec.tenancy,
             config: config.clone(),
         };
-        let member = Member::new(address.clone(), role, TENANCY);
+        let member = Member::new(address.clone(), role, spec.tenancy);
         let counts = seat.clone().map(|seat| OfMember { seat, shuffles, held: (0, 0) });
         let member = observed(Driver::new(member, config), record, &made, counts);
         let config = settings.messages.clone();

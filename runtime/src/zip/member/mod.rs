@@ -29,13 +29,13 @@ use std::sync::{Arc, OnceLock};
 use bytes::Bytes;
 use cirrus_core::channel::{Role, Tenancy, ToController, ToMember};
 use cirrus_core::directory::ChannelName;
-use cirrus_core::ids::{CallId, ControllerEpoch, MachineId, MemberId, Millis, Stamp};
+use cirrus_core::ids::{CallId, ControllerEpoch, MemberId, Millis, Stamp};
 use cirrus_core::member::{self, End, Kind, Member};
 use cirrus_core::messages::Messages;
 use cirrus_core::shuffle::Shuffle;
 use cirrus_core::{direct, messages, shuffle};
 use cirrus_protocol::handshake::Credential;
-use cirrus_protocol::zip::{Address, Again, ControllerReply, ControllerRequest, Join, PeerMessage};
+use cirrus_protocol::zip::{Address, Again, ControllerReply, ControllerRequest, Join, Lodge, PeerMessage};
 use cirrus_transport::{Listener as _, Medium, Transport, TransportError};
 use tokio::sync::{Notify, mpsc, oneshot};
 use tracing::Instrument as _;
@@ -46,6 +46,7 @@ use self::contact::Outbox;
 use self::machines::Machines;
 use self::reducing::Results;
 use super::background::Background;
+use super::daemon::{House, Housed};
 use super::error::ZipError;
 use super::metrics;
 use super::operator::Operator;
@@ -55,9 +56,6 @@ use super::timers::Timers;
 use crate::driver::Driver;
 
 pub(super) use application::{Answer, Call, Partition};
-
-/// Every member has a place of its own: no daemon joins, so that it does not matter which machine it is on.
-const TENANCY: Tenancy = Tenancy::Lambda(MachineId(0));
 
 /// News that may wait: pieces among them are what a member holds beside its window.
 const NEWS_MAX: usize = 16;
@@ -92,10 +90,14 @@ pub(super) struct Spec {
     pub(super) member: member::Config,
     /// What it does, where not all do the same.
     pub(super) role: Role,
+    /// Who it is on its machine.
+    pub(super) tenancy: Tenancy,
     /// It is a channel of shuffles.
     pub(super) shuffles: bool,
     /// In a channel of reduces.
     pub(super) operator: Option<Arc<dyn Operator>>,
+    /// Its way to the daemon of its machine, once it looks for one.
+    pub(super) house: Option<Arc<House>>,
 }
 
 /// A member that has joined, for its application.
@@ -104,10 +106,12 @@ pub(super) struct Joined {
     pub(super) calls: mpsc::Sender<Call>,
     /// How its time ended, once it has.
     pub(super) ended: Arc<OnceLock<End>>,
+    /// Its way to the daemon of its machine.
+    pub(super) house: Option<Arc<House>>,
 }
 
 /// What happens to a member from outside.
-pub(super) enum News<M: Medium> {
+pub(super) enum News<M: Transport> {
     /// A call was taken, or was not.
     Dialled(Route, Nth, Result<Connected<M>, TransportError>),
     /// Somebody calls, and says what for.
@@ -148,7 +152,7 @@ enum Todo {
 }
 
 /// A member.
-struct Shell<M: Medium> {
+struct Shell<M: Transport> {
     place: Place<M>,
     spec: Spec,
     address: Address,
@@ -180,7 +184,36 @@ pub(super) async fn join<M: Medium>(place: Place<M>, spec: Spec) -> Result<Joine
     joined.unwrap_or(Err(ZipError::Left { channel }))
 }
 
-async fn join_there<M: Medium>(place: Place<M>, spec: Spec) -> Result<Joined, ZipError> {
+/// A lambda may have a daemon, which is given a moment to be found.
+async fn join_there<M: Medium>(place: Place<M>, mut spec: Spec) -> Result<Joined, ZipError> {
+    let house = house(&place, &spec);
+    if let Some(house) = &house {
+        spec.tenancy = house.tenancy();
+        house.first().await;
+    }
+    spec.house.clone_from(&house);
+    let Place { medium, controller, credential, listen, settings, background } = place;
+    let medium = Housed::lambda(medium, house);
+    join_housed(Place { medium, controller, credential, listen, settings, background }, spec).await
+}
+
+/// Where the member finds its daemon, if it may have one: shuffles go past daemons, and what a daemon cannot combine its
+/// lambdas combine for each other.
+fn house<M>(place: &Place<M>, spec: &Spec) -> Option<Arc<House>> {
+    let socket = place.settings.daemon.clone().filter(|_| !spec.shuffles)?;
+    let number = spec.operator.as_ref().map(|operator| operator.number());
+    let operator = match number {
+        Some(0) => return None,
+        Some(number) => number,
+        None => 0,
+    };
+    let member::Config { kind, strict, deadline, .. } = spec.member;
+    let lodge = Lodge { name: ChannelName((*spec.name).into()), kind, strict, deadline, operator };
+    Some(House::open(socket, place.credential, lodge, place.background.clone()))
+}
+
+/// The same for who knows its daemon, or is one.
+pub(super) async fn join_housed<M: Transport>(place: Place<M>, spec: Spec) -> Result<Joined, ZipError> {
     let (inbox, news) = mpsc::channel(NEWS_MAX);
     let (address, listening) = listen(&place, &inbox).await?;
     let (controls, control) = mpsc::channel(CONTROLS_MAX);
@@ -188,7 +221,7 @@ async fn join_there<M: Medium>(place: Place<M>, spec: Spec) -> Result<Joined, Zi
     tokio::spawn(contact::keep(place.clone(), controls, Arc::clone(&redial)));
     let (answer, joined) = oneshot::channel();
     let (calls, called) = mpsc::channel(CALLS_MAX);
-    let (settings, name) = (place.settings.clone(), spec.name.clone());
+    let (settings, name, house) = (place.settings.clone(), spec.name.clone(), spec.house.clone());
     let results = Results::of(spec.member.kind, spec.role.receives());
     let ended = Arc::new(OnceLock::new());
     let Machines { member, messages, shuffle, seat } = Machines::new(&spec, &address, &settings);
@@ -222,14 +255,14 @@ async fn join_there<M: Medium>(place: Place<M>, spec: Spec) -> Result<Joined, Zi
     tokio::spawn(shell.run(control, news, called).instrument(seat));
     let after = settings.deadline;
     match tokio::time::timeout(after, joined).await {
-        Ok(Ok(member)) => Ok(Joined { member: member?, calls, ended }),
+        Ok(Ok(member)) => Ok(Joined { member: member?, calls, ended, house }),
         Ok(Err(_)) => Err(ZipError::Left { channel: name }),
         Err(_) => Err(ZipError::Deadline { call: "joining", channel: name, after, waits_for: Vec::new() }),
     }
 }
 
 /// Lets others reach the member, as the settings say: where, and the tasks that take their calls.
-async fn listen<M: Medium>(
+async fn listen<M: Transport>(
     place: &Place<M>,
     inbox: &mpsc::Sender<News<M>>,
 ) -> Result<(Address, Vec<Task>), ZipError> {
@@ -237,7 +270,7 @@ async fn listen<M: Medium>(
     let reachable = &place.settings.reachable;
     if reachable.listens() {
         let listener = place.medium.listen(&place.listen).await?;
-        candidates.push(listener.address().to_owned());
+        candidates.extend(listener.address().split(',').map(str::to_owned));
         tasks.push(Task::spawn(connections::listen::<M>(listener, place.credential, inbox.clone())));
     }
     if let Some(relay) = reachable.relay() {
@@ -250,7 +283,7 @@ async fn listen<M: Medium>(
     Ok((address, tasks))
 }
 
-impl<M: Medium> Shell<M> {
+impl<M: Transport> Shell<M> {
     async fn run(
         mut self,
         mut control: mpsc::Receiver<Control>,
@@ -276,6 +309,9 @@ impl<M: Medium> Shell<M> {
             self.work();
             let (me, until) = (self.member.machine().id, self.counted());
             self.application.counted(me, until);
+        }
+        if let Some(house) = &self.spec.house {
+            house.left();
         }
         if let Some(end) = self.over {
             let _ = self.ended.set(end); // It ends once.
@@ -351,7 +387,7 @@ impl<M: Medium> Shell<M> {
             kind: self.spec.member.kind,
             address: self.address.clone(),
             role: self.spec.role,
-            tenancy: TENANCY,
+            tenancy: self.spec.tenancy,
         });
         self.request(request);
     }
@@ -434,7 +470,7 @@ pub(super) fn config(settings: &Settings, kind: Kind) -> member::Config {
 }
 
 /// Whether the controller can be reached, and admits this process.
-pub(super) async fn try_controller<M: Medium>(place: Place<M>) -> Result<(), ZipError> {
+pub(super) async fn try_controller<M: Transport>(place: Place<M>) -> Result<(), ZipError> {
     let background = place.background.clone();
     let call = async move { connections::call(&place.medium, &place.controller, place.credential).await };
     match background.run(call).await {

@@ -10,7 +10,7 @@ use cirrus_core::ids::{ControllerEpoch, MemberId};
 use cirrus_core::shuffle;
 use cirrus_core::{member, messages};
 use cirrus_protocol::zip::{ControllerReply, PeerMessage, Purpose};
-use cirrus_transport::{Medium, TransportError};
+use cirrus_transport::{Transport, TransportError};
 
 use super::connections::{End, Route};
 use super::{CALL_AGAIN, Control, JOIN_AGAIN, News, Shell, Timer, Todo};
@@ -40,7 +40,7 @@ impl Change {
     }
 }
 
-impl<M: Medium> Shell<M> {
+impl<M: Transport> Shell<M> {
     pub(super) fn heard(&mut self, news: News<M>) {
         match news {
             News::Dialled(route, nth, made) => {

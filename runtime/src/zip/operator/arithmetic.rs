@@ -6,11 +6,15 @@
 
 use core::marker::PhantomData;
 use core::ops;
+use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 
 use super::Operator;
 use crate::zip::payload::Payload;
+
+/// How many bytes of a value are combined before the next ones are: what is being made of them stays in the nearest cache.
+const BLOCK: usize = 8 << 10;
 
 /// A number that can be combined.
 pub trait Number: Copy + Send + Sync + 'static {
@@ -18,6 +22,8 @@ pub trait Number: Copy + Send + Sync + 'static {
     type Array: AsRef<[u8]>;
     /// How many they are.
     const BYTES: usize;
+    /// By which number other processes know this kind of numbers; 0 if they do not.
+    const NUMBER: u32 = 0;
     /// The number of as many bytes, little-endian; of another number of bytes, zero.
     fn read(bytes: &[u8]) -> Self;
     /// Its bytes, little-endian.
@@ -35,10 +41,11 @@ pub trait Number: Copy + Send + Sync + 'static {
 }
 
 macro_rules! number {
-    ($($number:ty: $plus:expr, $times:expr, $smaller:expr, $larger:expr, $shared:expr;)*) => {$(
+    ($($number:ty, $known:literal: $plus:expr, $times:expr, $smaller:expr, $larger:expr, $shared:expr;)*) => {$(
         impl Number for $number {
             type Array = [u8; size_of::<Self>()];
             const BYTES: usize = size_of::<Self>();
+            const NUMBER: u32 = $known;
 
             fn read(bytes: &[u8]) -> Self {
                 bytes.try_into().map(Self::from_le_bytes).unwrap_or_default()
@@ -72,56 +79,91 @@ macro_rules! number {
 }
 
 number! {
-    f32: ops::Add::add, ops::Mul::mul, Self::min, Self::max, |sum, many| sum / many as f32;
-    f64: ops::Add::add, ops::Mul::mul, Self::min, Self::max, |sum, many| sum / f64::from(many);
+    f32, 1: ops::Add::add, ops::Mul::mul, Self::min, Self::max, |sum, many| sum / many as f32;
+    f64, 2: ops::Add::add, ops::Mul::mul, Self::min, Self::max, |sum, many| sum / f64::from(many);
     // More than i32 counts are more than there can be, and share nothing.
-    i32: Self::wrapping_add, Self::wrapping_mul, Ord::min, Ord::max, |sum, many| {
+    i32, 3: Self::wrapping_add, Self::wrapping_mul, Ord::min, Ord::max, |sum, many| {
         i32::try_from(many).map_or(0, |many| sum / many)
     };
-    i64: Self::wrapping_add, Self::wrapping_mul, Ord::min, Ord::max, |sum, many| sum / i64::from(many);
-    u64: Self::wrapping_add, Self::wrapping_mul, Ord::min, Ord::max, |sum, many| sum / u64::from(many);
+    i64, 4: Self::wrapping_add, Self::wrapping_mul, Ord::min, Ord::max, |sum, many| sum / i64::from(many);
+    u64, 5: Self::wrapping_add, Self::wrapping_mul, Ord::min, Ord::max, |sum, many| sum / u64::from(many);
 }
+
+/// More than there are kinds of numbers: an operator's number is this often what it does, and the kind of its numbers.
+const NUMBERS: u32 = 16;
+const SUM: u32 = 1;
+const PRODUCT: u32 = 2;
+const MIN: u32 = 3;
+const MAX: u32 = 4;
 
 /// Combines arrays of numbers one by one.
 #[derive(Clone, Copy, Debug)]
 pub struct Elementwise<N, F> {
     combine: F,
+    /// As which operator of these numbers it is known.
+    what: u32,
     number: PhantomData<fn(N) -> N>,
 }
 
 /// With any function of two numbers, which must be associative.
 pub fn elementwise<N: Number, F: Fn(N, N) -> N + Send + Sync + 'static>(combine: F) -> Elementwise<N, F> {
-    Elementwise { combine, number: PhantomData }
+    known(0, combine)
+}
+
+fn known<N: Number, F: Fn(N, N) -> N + Send + Sync + 'static>(what: u32, combine: F) -> Elementwise<N, F> {
+    Elementwise { combine, what, number: PhantomData }
+}
+
+/// The operator that has this number in all processes.
+pub(in crate::zip) fn numbered(number: u32) -> Option<Arc<dyn Operator>> {
+    fn of<N: Number>(what: u32) -> Option<Arc<dyn Operator>> {
+        Some(match what {
+            SUM => Arc::new(sum::<N>()),
+            PRODUCT => Arc::new(product::<N>()),
+            MIN => Arc::new(min::<N>()),
+            MAX => Arc::new(max::<N>()),
+            _ => return None,
+        })
+    }
+    let what = number / NUMBERS;
+    match number % NUMBERS {
+        f32::NUMBER => of::<f32>(what),
+        f64::NUMBER => of::<f64>(what),
+        i32::NUMBER => of::<i32>(what),
+        i64::NUMBER => of::<i64>(what),
+        u64::NUMBER => of::<u64>(what),
+        _ => None,
+    }
 }
 
 /// Their sum.
 #[must_use]
 pub fn sum<N: Number>() -> impl Operator {
-    elementwise(N::plus)
+    known(SUM, N::plus)
 }
 
 /// Their sum, shared by the members whose values are in it. The sum of whole numbers may wrap.
 #[must_use]
 pub fn mean<N: Number>() -> impl Operator {
-    Mean(elementwise(N::plus))
+    Mean(known(SUM, N::plus))
 }
 
 /// Their product.
 #[must_use]
 pub fn product<N: Number>() -> impl Operator {
-    elementwise(N::times)
+    known(PRODUCT, N::times)
 }
 
 /// The smallest.
 #[must_use]
 pub fn min<N: Number>() -> impl Operator {
-    elementwise(N::smaller)
+    known(MIN, N::smaller)
 }
 
 /// The largest.
 #[must_use]
 pub fn max<N: Number>() -> impl Operator {
-    elementwise(N::larger)
+    known(MAX, N::larger)
 }
 
 impl<N: Number, F: Fn(N, N) -> N + Send + Sync + 'static> Operator for Elementwise<N, F> {
@@ -136,14 +178,42 @@ impl<N: Number, F: Fn(N, N) -> N + Send + Sync + 'static> Operator for Elementwi
             return None;
         }
         let mut all = BytesMut::from(&first[..]);
-        for other in others {
-            let pairs = all.chunks_exact_mut(N::BYTES).zip(other.chunks_exact(N::BYTES));
-            for (all, other) in pairs {
-                let number = (self.combine)(N::read(all), N::read(other)).write();
-                all.copy_from_slice(number.as_ref());
+        let others: Vec<&[u8]> = others.iter().map(|other| &other[..]).collect();
+        self.accumulate(&mut all, None, &others);
+        Some(all.freeze())
+    }
+
+    fn combine_into(&self, pieces: &[&[u8]], out: &mut [u8]) -> bool {
+        let fits = |piece: &&[u8]| piece.len() == out.len() && piece.len().is_multiple_of(N::BYTES);
+        let Some((first, others)) = pieces.split_first().filter(|_| pieces.iter().all(fits)) else {
+            return false;
+        };
+        self.accumulate(out, Some(first), others);
+        true
+    }
+
+    fn number(&self) -> u32 {
+        if self.what == 0 || N::NUMBER == 0 { 0 } else { self.what * NUMBERS + N::NUMBER }
+    }
+}
+
+impl<N: Number, F: Fn(N, N) -> N> Elementwise<N, F> {
+    /// Combines what is in `all`, or first put into it, with others of the same length.
+    fn accumulate(&self, all: &mut [u8], first: Option<&[u8]>, others: &[&[u8]]) {
+        const { assert!(BLOCK.is_multiple_of(8), "a block is whole numbers") };
+        for (nth, block) in all.chunks_mut(BLOCK).enumerate() {
+            let (begin, end) = (nth * BLOCK, nth * BLOCK + block.len());
+            if let Some(first) = first {
+                block.copy_from_slice(&first[begin..end]);
+            }
+            for other in others {
+                let pairs = block.chunks_exact_mut(N::BYTES).zip(other[begin..end].chunks_exact(N::BYTES));
+                for (all, other) in pairs {
+                    let number = (self.combine)(N::read(all), N::read(other)).write();
+                    all.copy_from_slice(number.as_ref());
+                }
             }
         }
-        Some(all.freeze())
     }
 }
 
@@ -157,6 +227,15 @@ impl<N: Number, F: Fn(N, N) -> N + Send + Sync + 'static> Operator for Mean<F, N
 
     fn combine(&self, pieces: &[Bytes]) -> Option<Bytes> {
         self.0.combine(pieces)
+    }
+
+    fn combine_into(&self, pieces: &[&[u8]], out: &mut [u8]) -> bool {
+        self.0.combine_into(pieces, out)
+    }
+
+    /// The sum's: what it is shared by is found out in the end, by each member.
+    fn number(&self) -> u32 {
+        self.0.number()
     }
 
     fn finish(&self, value: Payload, members: u32) -> Payload {
@@ -241,6 +320,34 @@ mod tests {
             agree(&i64s);
             agree(&u64s);
         }
+    }
+
+    #[test]
+    fn an_operator_is_found_again_by_its_number_and_combines_into_what_is_there() {
+        let operators: [Box<dyn Operator>; 4] = [
+            Box::new(sum::<i64>()),
+            Box::new(product::<f32>()),
+            Box::new(min::<u64>()),
+            Box::new(max::<i32>()),
+        ];
+        // More than a block, and not a whole number of them.
+        let value = |seed: u8| {
+            Bytes::from((0..20_008).map(|at: u32| (at as u8).wrapping_mul(seed) & 0x3F).collect::<Vec<u8>>())
+        };
+        let pieces = [value(3), value(5), value(7)];
+        for operator in operators {
+            let found = numbered(operator.number()).unwrap();
+            assert_eq!(found.number(), operator.number());
+            let mut out = vec![0xEE; 20_008];
+            let slices: Vec<&[u8]> = pieces.iter().map(|piece| &piece[..]).collect();
+            assert!(found.combine_into(&slices, &mut out));
+            assert_eq!(operator.combine(&pieces).unwrap(), out);
+            assert!(!found.combine_into(&slices, &mut out[..8]), "they are not as long");
+        }
+        assert_eq!(mean::<f64>().number(), sum::<f64>().number());
+        let own = elementwise::<i64, _>(|one, _| one);
+        assert_eq!(own.number(), 0, "nobody else knows it");
+        assert!([0, 16, 6, 16 * 5 + 1, u32::MAX].into_iter().all(|number| numbered(number).is_none()));
     }
 
     #[test]

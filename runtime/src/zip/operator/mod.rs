@@ -16,6 +16,7 @@ use bytes::Bytes;
 
 use super::payload::Payload;
 
+pub(super) use arithmetic::numbered;
 pub use arithmetic::{Number, max, mean, min, product, sum};
 
 /// Combines values.
@@ -26,6 +27,18 @@ pub trait Operator: Send + Sync + 'static {
     /// Combines pieces of at least two members, in this order. An empty one stands for pieces that do not fit each other,
     /// and does not fit anything; `None` if these do not.
     fn combine(&self, pieces: &[Bytes]) -> Option<Bytes>;
+
+    /// Combines the same places of pieces of at least two members, all of them as long as `out`, which is whole elements, into
+    /// it. False if it cannot be done place by place; then `out` holds anything.
+    fn combine_into(&self, _pieces: &[&[u8]], _out: &mut [u8]) -> bool {
+        false
+    }
+
+    /// By which number the daemon of a machine knows it, which combines for its lambdas; 0 if it does not, and lambdas combine
+    /// for each other.
+    fn number(&self) -> u32 {
+        0
+    }
 
     /// What a member makes, in the end, of a value in which those of so many members are: what it is, if nothing else is
     /// said.

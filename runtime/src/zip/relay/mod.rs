@@ -15,7 +15,7 @@ use std::time::Duration;
 use cirrus_protocol::handshake::Credential;
 use cirrus_protocol::relay::{RelayAddress, RelayMessage, RelayName, Ticket, address_by};
 use cirrus_protocol::zip::Address;
-use cirrus_transport::{FrameReceiver as _, FrameSender as _, Medium, Transport as _, TransportError, auth};
+use cirrus_transport::{FrameReceiver as _, FrameSender as _, Transport, TransportError, auth};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -70,7 +70,7 @@ pub(super) fn only(address: &Address) -> Address {
 }
 
 /// Calls a candidate of an address: directly, or by way of a relay.
-pub(super) async fn connect<T: Medium>(
+pub(super) async fn connect<T: Transport>(
     transport: &T,
     candidate: &str,
     credential: Credential,
@@ -90,7 +90,7 @@ pub(super) async fn connect<T: Medium>(
 }
 
 /// A connection to a relay that has let this process in.
-async fn known<T: Medium>(
+async fn known<T: Transport>(
     transport: &T,
     relay: &str,
     credential: Credential,
@@ -101,7 +101,10 @@ async fn known<T: Medium>(
 }
 
 /// Says something to a relay and waits for the answer.
-async fn asked<T: Medium>(end: &mut End<T>, message: RelayMessage) -> Result<RelayMessage, TransportError> {
+async fn asked<T: Transport>(
+    end: &mut End<T>,
+    message: RelayMessage,
+) -> Result<RelayMessage, TransportError> {
     end.sender.send(message.into_frame()).await?;
     match timeout(ANSWERS, heard::<T>(end)).await {
         Ok(Ok(Some(message))) => Ok(message),
@@ -111,14 +114,14 @@ async fn asked<T: Medium>(end: &mut End<T>, message: RelayMessage) -> Result<Rel
     }
 }
 
-async fn heard<T: Medium>(end: &mut End<T>) -> Result<Option<RelayMessage>, TransportError> {
+async fn heard<T: Transport>(end: &mut End<T>) -> Result<Option<RelayMessage>, TransportError> {
     let Some(frame) = end.receiver.next().await? else { return Ok(None) };
     let format = |source| TransportError::Format { peer: end.peer.clone(), source };
     RelayMessage::try_from(frame).map(Some).map_err(format)
 }
 
 /// A member's registration at a relay.
-pub(super) struct Registration<T: Medium> {
+pub(super) struct Registration<T: Transport> {
     transport: T,
     relay: String,
     name: RelayName,
@@ -126,7 +129,7 @@ pub(super) struct Registration<T: Medium> {
     end: End<T>,
 }
 
-impl<T: Medium> Registration<T> {
+impl<T: Transport> Registration<T> {
     /// Registers under a new name.
     ///
     /// # Errors
@@ -177,7 +180,7 @@ impl<T: Medium> Registration<T> {
     }
 }
 
-async fn registered<T: Medium>(
+async fn registered<T: Transport>(
     transport: &T,
     relay: &str,
     name: RelayName,
@@ -191,7 +194,7 @@ async fn registered<T: Medium>(
 }
 
 /// Calls back for somebody who waits at the relay.
-async fn meet<T: Medium>(
+async fn meet<T: Transport>(
     transport: &T,
     relay: &str,
     ticket: Ticket,

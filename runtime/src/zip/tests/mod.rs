@@ -1,5 +1,6 @@
 //! Whole channels in one process: the real shells, each member on a thread and a runtime of its own, which can be killed.
 
+mod daemon;
 mod faults;
 mod gather;
 mod handled;
@@ -12,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use cirrus_core::directory::Limits;
-use cirrus_core::ids::Millis;
+use cirrus_core::ids::{JobId, Millis};
 use cirrus_protocol::handshake::Credential;
 use cirrus_transport::memory::Memory;
 use cirrus_transport::tcp::Tcp;
@@ -24,6 +25,9 @@ use super::{ONLY_JOB, Reachable, Settings, Zip, ZipError};
 use crate::io::IoThread;
 
 const TOKEN: &str = "a token that is too long to guess";
+/// Of another job of the same controller.
+const OTHER_TOKEN: &str = "a token of somebody else's job";
+const OTHER_JOB: JobId = JobId(2);
 const LIMITS: Limits = Limits { channels_max: 8, members_max: 32 };
 /// Whatever takes longer than this hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -49,14 +53,16 @@ struct Field<M: Medium> {
     controller: Option<Process>,
     lease: Millis,
     reachable: Reachable,
+    /// Where the daemon of this machine listens, if there may be one.
+    daemon: Option<String>,
 }
 
 impl<M: Medium> Field<M> {
     async fn start(medium: M, listen: &str) -> Self {
         let epochs = Epochs::Lent(Arc::new(Mutex::new(None)));
         let (address, lease) = (listen.to_owned(), Millis(3000));
-        let mut field =
-            Self { medium, address, epochs, controller: None, lease, reachable: Reachable::Directly };
+        let reachable = Reachable::Directly;
+        let mut field = Self { medium, address, epochs, controller: None, lease, reachable, daemon: None };
         field.start_controller().await;
         field
     }
@@ -64,6 +70,9 @@ impl<M: Medium> Field<M> {
     async fn start_controller(&mut self) {
         let job = Job::new(ONLY_JOB, TOKEN, LIMITS);
         let mut spec = ControllerSpec::new(self.address.clone(), job, self.epochs.clone());
+        spec.jobs.push(Job::new(OTHER_JOB, OTHER_TOKEN, LIMITS));
+        spec.config.jobs_max = 2;
+        spec.config.members_max *= 2;
         spec.config.channel.recovery = Millis(1500);
         spec.lease = self.lease;
         let (medium, process) = (self.medium.clone(), Process::start());
@@ -81,8 +90,8 @@ impl<M: Medium> Field<M> {
     /// A way into channels, which is to be awaited in the process whose members are to live and die with it.
     fn zip_with(&self, token: &str) -> impl Future<Output = Result<Zip<M>, ZipError>> + Send + use<M> {
         let credential = self.credential(token);
-        let reachable = self.reachable.clone();
-        let mut settings = Settings { deadline: PATIENCE / 2, reachable, ..Settings::default() };
+        let (reachable, daemon) = (self.reachable.clone(), self.daemon.clone());
+        let mut settings = Settings { deadline: PATIENCE / 2, reachable, daemon, ..Settings::default() };
         settings.member.attach = Millis(300);
         settings.messages.limits.missing = Millis(300);
         settings.shuffle.limits.missing = Millis(300);
