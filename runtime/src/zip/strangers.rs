@@ -64,22 +64,28 @@ impl Strangers {
         loop {
             self.came.retain(|came| came.place.strong_count() > 0);
             let first = self.came.front().map_or_else(Instant::now, |came| came.since);
-            let room = Arc::clone(&self.room).acquire_owned();
             tokio::select! {
                 biased;
-                room = room => match room {
-                    Ok(room) => return Arc::new(Stranger { settled: AtomicBool::new(false), _room: room }),
-                    Err(_) => std::future::pending().await, // It is never closed.
-                },
+                place = self.room() => return place,
                 () = sleep_until(first + CROWDED) => {
                     if let Some(Came { peer, task, place, .. }) = self.came.pop_front()
                         && place.upgrade().is_some_and(|place| place.settle())
                     {
                         tracing::warn!("{peer} has not proven anything, and others wait: the connection is given up");
                         task.abort();
+                        // It takes a moment to go; nobody else has to.
+                        return self.room().await;
                     }
                 }
             }
+        }
+    }
+
+    /// A place as soon as there is room.
+    async fn room(&self) -> Arc<Stranger> {
+        match Arc::clone(&self.room).acquire_owned().await {
+            Ok(room) => Arc::new(Stranger { settled: AtomicBool::new(false), _room: room }),
+            Err(_) => std::future::pending().await, // It is never closed.
         }
     }
 
