@@ -104,11 +104,11 @@ fn who_passes_on_a_gigabyte_stays_under_32_megabytes() {
     assert!(most < 32 << 20, "it has had {most} bytes");
 }
 
-/// Nobody is given a part of a broadcast (B1), so a member holds whole ones: what its application has, what waits for that,
-/// what comes.
+/// Nobody is given a part of a broadcast (B1), so a member holds whole ones: four may be under way, four may wait for its
+/// application, which has one and asks for the next. That is what `Settings` allow, however many pass through.
 #[test]
 fn who_passes_on_large_broadcasts_holds_few_of_them() {
     let bytes = 16_000_000;
-    let most = forwards(16, bytes);
-    assert!(most < 5 * bytes, "it has had {most} bytes");
+    let most = forwards(24, bytes);
+    assert!(most < 10 * bytes, "it has had {most} bytes");
 }
