@@ -40,7 +40,7 @@ enum Bench {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     match Arguments::parse().bench {
         Bench::FirstLight(options) => first_light::run(&options),
-        Bench::Zip(options) => zip::run(&options),
+        Bench::Zip(options) => zip::run(&options).map_err(|error| -> Box<dyn std::error::Error> { error }),
         Bench::Sort(options) => sort::run(&options),
         Bench::ZipMember => zip::member::run(),
         Bench::ZipDaemon => zip::daemon::run(),

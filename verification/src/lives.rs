@@ -437,8 +437,8 @@ impl System for Restarts {
 pub(crate) fn is_mixed(lives: &Lives) -> bool {
     let Some(directory) = lives.answers() else { return false };
     let epoch = directory.stamp.epoch;
-    let mixed = |(id, listed): (&ChannelId, &directory::Listed<Address>)| {
+    let mixed = |id: &ChannelId, listed: &directory::Listed<Address>| {
         id.stamp.epoch < epoch && listed.channel.tree.members().any(|member| member.stamp.epoch == epoch)
     };
-    directory.channels.iter().any(mixed)
+    directory.channels.iter().any(|(id, listed)| mixed(id, listed))
 }

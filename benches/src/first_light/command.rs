@@ -52,6 +52,11 @@ impl Cirrus {
         Ok((serde_json::from_slice(&output.stdout)?, seconds))
     }
 
+    /// Where it is, to run it in the background.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
     pub(super) fn bytes(&self) -> std::io::Result<u64> {
         Ok(std::fs::metadata(&self.0)?.len())
     }

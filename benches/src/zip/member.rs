@@ -37,6 +37,8 @@ struct Seats {
     members: u32,
     /// This one broadcasts.
     sends: bool,
+    /// This one is the root of its tree, and broadcasts when that shall.
+    reigns: bool,
 }
 
 /// A seat in the channel whose results are for one.
@@ -94,8 +96,10 @@ async fn join() -> Result<Seats, Error> {
         Totals::Handle(seat) => _ = seat.gathered(members).await?,
     }
     records.gathered(members).await?;
-    let sends = news.gathered(members).await?.last() == Some(&news.member());
-    Ok(Seats { news, sums, records, totals, fragile, members: count, sends })
+    let all = news.gathered(members).await?;
+    // Nobody has left, so the first still sits where it sat down.
+    let [reigns, sends] = [all.first(), all.last()].map(|one| one == Some(&news.member()));
+    Ok(Seats { news, sums, records, totals, fragile, members: count, sends, reigns })
 }
 
 impl Seats {
@@ -144,8 +148,9 @@ impl Seats {
         for _ in 0..times {
             match what {
                 "broadcast" if self.sends => _ = self.news.send(data.clone()).await?,
+                "root-broadcast" if self.reigns => _ = self.news.send(data.clone()).await?,
                 "broadcast" if way == "read" => read(&self.news.receive().await?.payload),
-                "broadcast" => _ = self.news.receive().await?,
+                "broadcast" | "root-broadcast" => _ = self.news.receive().await?,
                 "all-reduce" => _ = self.sums.all_reduce(data.clone()).await?,
                 "reduce" => self.reduce(data.clone()).await?,
                 "barrier" => _ = self.sums.barrier().await?,

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`member`] | a process of the channels, which does what it is told and says how long it took |
 //! | [`daemon`] | a daemon, which lends them memory in common |
+//! | [`controller`] | how fast members join, and what the controller keeps of each |
+//! | [`links`] | large values between machines with shaped links, which [`network`] makes |
 //! | [`peers`] | the same in Redis and Open MPI, in the same run |
 //! | [`work`] | what is measured so |
 //! | [`floor`] | what the machine cannot beat |
@@ -13,9 +15,12 @@
 //! divided by that number, and the best of several such runs. A broadcast ends when its last receiver has all pieces; a
 //! reduce is one whose result everybody gets.
 
+mod controller;
 pub(crate) mod daemon;
 mod floor;
+mod links;
 pub(crate) mod member;
+mod network;
 mod peers;
 mod processes;
 mod work;
@@ -35,7 +40,7 @@ use clap::Args;
 
 use crate::first_light::figure;
 
-type Error = Box<dyn std::error::Error>;
+type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// Nobody else can reach the controller: any token will do.
 const TOKEN: &str = "among processes of a benchmark";
@@ -61,6 +66,35 @@ pub(crate) struct Options {
     /// there. Shuffles go past it and are not measured. Needs memory for some 3 large values a process.
     #[arg(long)]
     daemon: bool,
+    /// Measure the controller alone: joins a second, memory a member.
+    #[arg(long, conflicts_with_all = ["peers", "daemon", "members", "large"])]
+    controller: bool,
+    /// Members that join.
+    #[arg(long, default_value_t = 160_000, requires = "controller", value_parser = clap::value_parser!(u64).range(20_000..1_000_000))]
+    joins: u64,
+    /// Connections that carry them.
+    #[arg(long, default_value_t = 8, requires = "controller", value_parser = clap::value_parser!(u64).range(1..1000))]
+    connections: u64,
+    /// Joins that may be under way on each connection.
+    #[arg(long, default_value_t = 256, requires = "controller", value_parser = clap::value_parser!(u64).range(1..10_000))]
+    pipelined: u64,
+    /// Measure large values between machines whose links are slow: network namespaces with links that `tc` shapes. Needs
+    /// root and iproute2; nothing of it is seen outside, and it is removed at the end.
+    #[arg(long, conflicts_with_all = ["peers", "daemon", "members", "controller"])]
+    links: bool,
+    /// Machines, one process on each.
+    #[arg(long, default_value_t = 4, requires = "links", value_parser = machines)]
+    machines: usize,
+    /// What a link carries each way, in Mbit/s.
+    #[arg(long, default_value_t = 400, requires = "links", value_parser = clap::value_parser!(u32).range(1..10_000))]
+    megabits: u32,
+}
+
+fn machines(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(machines @ 2..=100) => Ok(machines),
+        _ => Err("from 2 to 100".to_owned()),
+    }
 }
 
 impl Options {
@@ -86,6 +120,11 @@ impl Member {
             Some(socket) => command.env(DAEMON_VARIABLE, socket),
             None => command.env_remove(DAEMON_VARIABLE),
         };
+        Self::spawn(command, controller, members)
+    }
+
+    /// By a command that runs this program.
+    fn spawn(mut command: Command, controller: &str, members: usize) -> Result<Self, Error> {
         let mut child = command
             .arg("zip-member")
             .env(member::CONTROLLER, controller)
@@ -111,6 +150,12 @@ impl Member {
 pub(crate) fn run(options: &Options) -> Result<(), Error> {
     if options.peers {
         return peers::run(options);
+    }
+    if options.controller {
+        return watched(options, controller::run);
+    }
+    if options.links {
+        return watched(options, links::run);
     }
     let over = if options.daemon { "with a daemon" } else { "over TCP" };
     println!(
@@ -170,14 +215,30 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     Ok(())
 }
 
+/// Measures something that starts processes of which Ctrl-C must reach all.
+fn watched(
+    options: &Options,
+    measure: fn(&Options, &processes::Watch) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let io = IoThread::start()?;
+    let watch = processes::Watch::start(&io)?;
+    let measured = measure(options, &watch);
+    // Whoever was interrupted hears that, and not what it led to.
+    watch.check().and(measured)
+}
+
 /// A controller that runs in the background; where it listens.
 fn host(io: &IoThread) -> Result<String, Error> {
-    let job = Job::new(ONLY_JOB, TOKEN, Limits { channels_max: 8, members_max: 1000 });
-    let spec = ControllerSpec::new("127.0.0.1:0", job, Epochs::Lent(Arc::default()));
-    let controller = io.block_on(Controller::start(&Tcp::default(), spec))?;
+    let controller = io.block_on(controller_at("127.0.0.1:0"))?;
     let address = controller.address().to_owned();
     io.handle().spawn(controller.run());
     Ok(address)
+}
+
+async fn controller_at(listen: &str) -> Result<Controller, Error> {
+    let job = Job::new(ONLY_JOB, TOKEN, Limits { channels_max: 8, members_max: 1000 });
+    let spec = ControllerSpec::new(listen, job, Epochs::Lent(Arc::default()));
+    Ok(Controller::start(&Tcp::default(), spec).await?)
 }
 
 /// Tells all what to do; the seconds that the slowest took for each of so many times.

@@ -60,8 +60,6 @@ pub struct Record<A> {
     pub probe: Option<ProbeId>,
     /// It nears the end of its life.
     pub expiring: bool,
-    /// Neighbours that it reaches by relay alone; some may be neighbours no more. No more than a place can have.
-    pub relays: Vec<MemberId>,
 }
 
 impl<A> Record<A> {
@@ -88,6 +86,9 @@ pub struct Channel<A> {
     pub tree: Tree,
     /// By slot; as long as the tree's table.
     pub records: Vec<Option<Record<A>>>,
+    /// By member: neighbours that it reaches by relay alone; some may be neighbours no more. No more than a place can
+    /// have, and who has none is not in it: few have any.
+    pub relays: BTreeMap<MemberId, Vec<MemberId>>,
     /// By machine: its daemon, if it has one. No more than there are members.
     pub daemons: BTreeMap<MachineId, MemberId>,
     /// Who handles results, in a channel where one does.
@@ -141,6 +142,7 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
         Self {
             tree: Tree::new(epoch, fan_out),
             records: Vec::new(),
+            relays: BTreeMap::new(),
             daemons: BTreeMap::new(),
             handler: None,
             reign: None,
@@ -210,6 +212,9 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             return out.push(Effect::Refuse { call, reason: Refusal::IdsExhausted });
         };
         let slot = member.slot as usize;
+        if self.records.is_empty() {
+            self.records.reserve_exact(1); // Many a channel has one member for long.
+        }
         if self.records.len() <= slot {
             self.records.resize(slot.saturating_add(1), None);
         }
@@ -342,7 +347,10 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
         self.move_down(config, &lodgers, &mut told);
         let record = match self.records.get_mut(member.slot as usize) {
             Some(record) if config.bugs.has(Bug::RecordKept) => record.clone(),
-            Some(record) => record.take(),
+            Some(record) => {
+                self.relays.remove(&member);
+                record.take()
+            }
             None => None,
         };
         self.handler = self.handler.filter(|handler| *handler != member);

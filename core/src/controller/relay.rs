@@ -26,7 +26,7 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
     /// Whether the link between these two goes by relay, if there is one.
     #[must_use]
     pub fn is_relayed(&self, one: MemberId, other: MemberId) -> bool {
-        self.record(one).is_some_and(|record| record.relays.contains(&other))
+        self.relays.get(&one).is_some_and(|relays| relays.contains(&other))
     }
 
     /// Who is at the other end of a member's link.
@@ -86,9 +86,10 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             let above = self.tree.uplink(one).into_iter();
             let neighbours: Vec<MemberId> =
                 above.chain(self.tree.downlinks(one)).map(|edge| edge.member).collect();
-            if let Some(record) = self.record_mut(one) {
-                record.relays.retain(|it| neighbours.contains(it) && *it != another);
-                record.relays.push(another);
+            if self.record(one).is_some() {
+                let relays = self.relays.entry(one).or_default();
+                relays.retain(|it| neighbours.contains(it) && *it != another);
+                relays.push(another);
             }
         }
         self.tell(config, told, None, out);

@@ -107,7 +107,7 @@ pub struct Directory<A> {
     /// The jobs that are open.
     pub jobs: Map<JobId, Job<A>>,
     /// The channels that somebody is in; while the directory recovers, also those that somebody was in.
-    pub channels: Map<ChannelId, Listed<A>>,
+    pub channels: Map<ChannelId, Box<Listed<A>>>,
 }
 
 impl<A> Default for Directory<A> {
@@ -308,7 +308,7 @@ impl<A: Clone + Debug + Eq + Hash> Directory<A> {
         self.stamp = stamp;
         let channel = Channel::new(stamp.epoch, config.fan_out);
         // How many there may be follows from the jobs' limits.
-        let _ = self.channels.insert(u32::MAX, id, Listed { name, kind, channel });
+        let _ = self.channels.insert(u32::MAX, id, Box::new(Listed { name, kind, channel }));
         Ok(id)
     }
 

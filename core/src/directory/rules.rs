@@ -53,12 +53,13 @@ fn listed<A: Clone + Debug + Eq + Hash>(_: &Config, directory: &Directory<A>) ->
     if directory.channels.is_empty() {
         return Verdict::Idle;
     }
-    let known = |(id, listed): (&ChannelId, &Listed<A>)| {
+    let known = |id: &ChannelId, listed: &Listed<A>| {
         let somebodys = !listed.is_over() || directory.phase == Phase::Recovering;
         directory.named(id.job, &listed.name) == Some(*id) && somebodys
     };
     let names = directory.jobs.iter().map(|(_, job)| job.names.len()).fold(0, u32::saturating_add);
-    let all = directory.channels.iter().all(known) && names == directory.channels.len();
+    let all =
+        directory.channels.iter().all(|(id, listed)| known(id, listed)) && names == directory.channels.len();
     Verdict::from_bool(all, "a channel that no job knows, or that nobody is in")
 }
 

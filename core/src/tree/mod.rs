@@ -146,6 +146,11 @@ impl Tree {
         let mut stamps = self.stamps(if parent.is_some() { 2 } else { 1 })?;
         let stamp = stamps.next()?;
         let member = MemberId { stamp, slot };
+        if self.slots.is_empty() {
+            // Many a channel has one member for long.
+            self.seats.reserve_exact(1);
+            self.slots.reserve_exact(1);
+        }
         self.seats.push(Seat { member, link: stamps.next().map(LinkId) });
         self.fill_slot(slot, Slot::Taken { stamp, place });
         out.push(member);

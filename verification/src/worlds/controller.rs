@@ -134,7 +134,7 @@ const REPORTED: &[Witness<Fed<Channel<Address>>>] = &[
         name: "a member that is reached by relay is probed",
         seen: |fed| {
             let mut records = fed.machine.records.iter().flatten();
-            records.any(|record| record.probe.is_some() && !record.relays.is_empty())
+            records.any(|record| record.probe.is_some() && fed.machine.relays.contains_key(&record.member))
         },
     },
 ];

@@ -44,7 +44,7 @@ impl<A> Record<A> {
     pub(super) fn new(member: MemberId, newcomer: Newcomer<A>) -> Self {
         let Newcomer { address, role, tenancy } = newcomer;
         let version = AssignmentVersion::default();
-        Self { member, address, role, tenancy, version, probe: None, expiring: false, relays: Vec::new() }
+        Self { member, address, role, tenancy, version, probe: None, expiring: false }
     }
 }
 

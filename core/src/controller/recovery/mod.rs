@@ -255,8 +255,8 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             let Some(above) = registration.parent.filter(|_| registration.relay) else { continue };
             if self.tree.uplink(*member) == Some(above) {
                 for (one, other) in [(*member, above.member), (above.member, *member)] {
-                    if let Some(record) = self.record_mut(one) {
-                        record.relays.push(other);
+                    if self.record(one).is_some() {
+                        self.relays.entry(one).or_default().push(other);
                     }
                 }
             }

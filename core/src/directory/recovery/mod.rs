@@ -21,6 +21,7 @@
 
 pub mod rules;
 
+use alloc::boxed::Box;
 use core::fmt::Debug;
 use core::hash::Hash;
 
@@ -147,9 +148,10 @@ impl<A: Clone + Debug + Eq + Hash> Directory<A> {
         let waiting = core::mem::take(&mut job.waiting);
         let channel = Channel::new(epoch, config.fan_out);
         let listed = Listed { name: again.name.clone(), kind: again.kind, channel };
-        let _ = self.channels.insert(u32::MAX, id, listed); // The jobs' limits bound these.
+        let _ = self.channels.insert(u32::MAX, id, Box::new(listed)); // The jobs' limits bound these.
         self.route(config, id, controller::Event::Restarted, out);
-        if let Some((rival, Listed { mut channel, .. })) = displaced {
+        if let Some((rival, listed)) = displaced {
+            let mut channel = listed.channel;
             let told = !config.bugs().has(Bug::DisplacedUntold);
             ended(&channel, told).for_each(|effect| Tagged { channel: rival, out }.push(effect));
             while let Some((call, newcomer)) = channel.recovery.as_mut().and_then(|it| it.joins.pop()) {

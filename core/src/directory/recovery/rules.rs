@@ -77,8 +77,8 @@ pub(in super::super) fn taken_up<A: Clone + Debug + Eq + Hash>(step: &Step<'_, D
         return Verdict::Idle;
     }
     let listed = step.after.channels.get(id);
-    let same = |it: &super::super::Listed<A>| it.name == *name && it.kind == *kind && !it.is_over();
-    Verdict::from_bool(listed.is_some_and(same), "a channel of before is not there under its id")
+    let same = listed.is_some_and(|it| it.name == *name && it.kind == *kind && !it.is_over());
+    Verdict::from_bool(same, "a channel of before is not there under its id")
 }
 
 pub(in super::super) fn joins_held<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Directory<A>>) -> Verdict {

@@ -3,6 +3,9 @@
 //! A connection of which nothing is heard for the length of a lease says so, once for every such time; the shell passes
 //! that on. One that does not take its answers is closed when too many wait, since all that the controller says is
 //! absolute: who calls again is told anew.
+//!
+//! A connection may carry many members. So what has arrived on it is passed on at once, and what is to be said on it is
+//! gathered (see [`outbox`](super::outbox)): a system call and a change of tasks carry many words then.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,7 +14,8 @@ use std::time::Duration;
 use bytes::BytesMut;
 use cirrus_core::directory::{Credential, Token};
 use cirrus_core::ids::{ControllerEpoch, JobId, Millis};
-use cirrus_protocol::zip::{ControllerReply, ControllerRequest};
+use cirrus_protocol::frame::Frame;
+use cirrus_protocol::zip::{Address, ControllerReply, ControllerRequest};
 use cirrus_transport::{Connection, FrameReceiver, FrameSender, Listener, TransportError, auth};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -21,26 +25,27 @@ use super::super::error::log_stranger;
 use super::super::metrics::Traffic;
 use super::super::strangers::{Stranger, Strangers};
 use super::super::timers::span;
+use super::outbox::{self, Inlet, Outlet};
 use crate::store::server::log_end;
 
-/// Answers that may wait for a connection.
-const ANSWERS_MAX: usize = 4096;
+/// Requests that are passed on at once.
+const BATCH: usize = 256;
 /// Answers that are gathered for one write, in bytes.
 const WRITE_BYTES: usize = 64 << 10;
 /// How long a connection may take to take what is said.
 const STUCK: Duration = Duration::from_secs(10);
 
 /// One connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Peer(u64);
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Peer(pub(super) u64);
 
 /// What comes from a connection.
 #[derive(Debug)]
 pub(super) enum News {
     /// It has shown what it may; answers to it go here.
-    Admitted(Credential, mpsc::Sender<ControllerReply>),
-    /// It says something.
-    Said(ControllerRequest),
+    Admitted(Credential, Inlet),
+    /// It says something, in this order.
+    Said(Vec<ControllerRequest>),
     /// Nothing was heard of it for the length of a lease.
     Lapsed,
     /// It is gone.
@@ -99,10 +104,11 @@ async fn converse<S: FrameSender, R: FrameReceiver>(
     if !place.is_known() {
         return;
     }
-    let (answers, outbox) = mpsc::channel(ANSWERS_MAX);
+    let (answers, outbox) = outbox::pair();
     // It is told what it is held to before anything else.
-    let told = answers.try_send(ControllerReply::Hello { epoch, lease });
-    if told.is_err() || inbox.send((peer, News::Admitted(credential, answers))).await.is_err() {
+    let _ = answers.say(ControllerReply::Hello { epoch, lease });
+    answers.wake();
+    if inbox.send((peer, News::Admitted(credential, answers))).await.is_err() {
         return;
     }
     let Connection { sender, receiver, peer: name } = connection;
@@ -123,26 +129,62 @@ async fn listen<R: FrameReceiver>(
     traffic: Option<&Traffic>,
     inbox: &mpsc::Sender<(Peer, News)>,
 ) -> Result<(), TransportError> {
+    let mut shared = Address::default();
     loop {
-        let news = match timeout(span(lease), receiver.next()).await {
-            Err(_) => News::Lapsed,
-            Ok(frame) => match frame? {
-                None => return Ok(()),
-                Some(frame) => {
-                    if let Some(traffic) = traffic {
-                        traffic.received(&frame);
-                    }
-                    match ControllerRequest::try_from(frame) {
-                        Ok(ControllerRequest::Alive) => continue,
-                        Ok(request) => News::Said(request),
-                        Err(source) => return Err(TransportError::Format { peer: name.clone(), source }),
-                    }
+        let next = match timeout(span(lease), receiver.next()).await {
+            Err(_) => {
+                if inbox.send((peer, News::Lapsed)).await.is_err() {
+                    return Ok(());
                 }
-            },
+                continue;
+            }
+            Ok(frame) => frame?,
         };
-        if inbox.send((peer, news)).await.is_err() {
+        let Some(first) = next else { return Ok(()) };
+        let mut requests = Vec::new();
+        let ended = gather(first, (&mut receiver, traffic), name, &mut shared, &mut requests);
+        // What came before a mistake counts.
+        if !requests.is_empty() && inbox.send((peer, News::Said(requests))).await.is_err() {
             return Ok(());
         }
+        ended?;
+    }
+}
+
+/// Reads a request and those that have arrived behind it.
+fn gather<R: FrameReceiver>(
+    first: Frame,
+    (receiver, traffic): (&mut R, Option<&Traffic>),
+    name: &Arc<str>,
+    shared: &mut Address,
+    requests: &mut Vec<ControllerRequest>,
+) -> Result<(), TransportError> {
+    let mut next = Some(first);
+    while let Some(frame) = next {
+        if let Some(traffic) = traffic {
+            traffic.received(&frame);
+        }
+        match ControllerRequest::try_from(frame) {
+            Ok(ControllerRequest::Alive) => {}
+            Ok(mut request) => {
+                if let ControllerRequest::Join(join) = &mut request {
+                    share(&mut join.address, shared);
+                }
+                requests.push(request);
+            }
+            Err(source) => return Err(TransportError::Format { peer: name.clone(), source }),
+        }
+        next = if requests.len() < BATCH { receiver.try_next_buffered()? } else { None };
+    }
+    Ok(())
+}
+
+/// All members of one process listen at one place: that is kept once for all of them.
+fn share(address: &mut Address, last: &mut Address) {
+    if address == last {
+        address.clone_from(last);
+    } else {
+        last.clone_from(address);
     }
 }
 
@@ -150,27 +192,31 @@ async fn listen<R: FrameReceiver>(
 async fn answer<S: FrameSender>(
     mut sender: S,
     traffic: Option<&Traffic>,
-    mut outbox: mpsc::Receiver<ControllerReply>,
+    mut outbox: Outlet,
 ) -> Result<(), TransportError> {
     let mut buffer = BytesMut::new();
-    let mut queue = |sender: &mut S, reply: ControllerReply| {
-        let frame = reply.into_frame(&mut buffer);
-        if let Some(traffic) = traffic {
-            traffic.sent(&frame);
+    while let Some(replies) = outbox.next().await {
+        for reply in replies.drain(..) {
+            let frame = reply.into_frame(&mut buffer);
+            if let Some(traffic) = traffic {
+                traffic.sent(&frame);
+            }
+            sender.queue(frame)?;
+            if sender.queued_bytes() >= WRITE_BYTES && !flushed(&mut sender).await? {
+                return Ok(());
+            }
         }
-        sender.queue(frame)
-    };
-    while let Some(reply) = outbox.recv().await {
-        queue(&mut sender, reply)?;
-        while sender.queued_bytes() < WRITE_BYTES
-            && let Ok(reply) = outbox.try_recv()
-        {
-            queue(&mut sender, reply)?;
-        }
-        match timeout(STUCK, sender.flush()).await {
-            Ok(flushed) => flushed?,
-            Err(_) => return Ok(()), // It takes nothing any more: whoever is there will call again.
+        if !flushed(&mut sender).await? {
+            return Ok(());
         }
     }
     Ok(())
+}
+
+/// False if it takes nothing any more: whoever is there will call again.
+async fn flushed<S: FrameSender>(sender: &mut S) -> Result<bool, TransportError> {
+    match timeout(STUCK, sender.flush()).await {
+        Ok(flushed) => flushed.map(|()| true),
+        Err(_) => Ok(false),
+    }
 }

@@ -17,8 +17,10 @@
 
 mod connections;
 mod epoch;
+mod outbox;
+mod seats;
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use cirrus_core::channel::ToMember;
@@ -31,6 +33,8 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use self::connections::{Admission, News, Peer};
+use self::outbox::{Deaf, Inlet};
+use self::seats::Seats;
 use super::error::in_words;
 use super::metrics::Metrics;
 use super::recording::Recording;
@@ -40,7 +44,9 @@ use crate::driver::Driver;
 pub use epoch::{EpochError, Epochs};
 
 /// What may wait to be taken in, of all connections together.
-const NEWS_MAX: usize = 1024;
+const NEWS_MAX: usize = 64;
+/// Steps before what they say is written: it has room where it waits.
+const ROUND: usize = 512;
 
 /// Who may have channels, and how many.
 #[derive(Clone, Copy, Debug)]
@@ -140,9 +146,7 @@ enum Timer {
 #[derive(Debug)]
 struct Admitted {
     credential: Credential,
-    answers: mpsc::Sender<ControllerReply>,
-    /// The members that have joined or called on it.
-    members: BTreeSet<(ChannelId, MemberId)>,
+    answers: Inlet,
 }
 
 /// A controller that listens.
@@ -153,11 +157,15 @@ pub struct Controller {
     timers: Timers<Timer>,
     news: mpsc::Receiver<(Peer, News)>,
     accepting: JoinHandle<()>,
+    /// What a connection has said, as far as it was not taken in.
+    heard: Option<(Peer, std::vec::IntoIter<ControllerRequest>)>,
     /// What the directory shall hear next, and on which connection it came.
     todo: VecDeque<(Option<Peer>, Event<Address>)>,
-    peers: BTreeMap<Peer, Admitted>,
+    peers: HashMap<Peer, Admitted>,
+    /// Connections that something waits for that was said since they were woken.
+    answered: Vec<Peer>,
     /// On which connection a member is reached.
-    seats: BTreeMap<(ChannelId, MemberId), Peer>,
+    seats: Seats,
     /// Requests to join that are not answered: on which connection, and what they are called there.
     joins: BTreeMap<CallId, (Peer, CallId)>,
     calls: u64,
@@ -195,9 +203,11 @@ impl Controller {
             timers,
             news,
             accepting,
+            heard: None,
             todo: VecDeque::new(),
-            peers: BTreeMap::new(),
-            seats: BTreeMap::new(),
+            peers: HashMap::new(),
+            answered: Vec::new(),
+            seats: Seats::default(),
             joins: BTreeMap::new(),
             calls: 0,
         })
@@ -212,21 +222,48 @@ impl Controller {
     /// Serves until it is dropped.
     pub async fn run(mut self) {
         loop {
+            let idle = self.todo.is_empty() && self.heard.is_none();
             tokio::select! {
-                Some((peer, news)) = self.news.recv() => self.heard(peer, news),
+                biased;
                 timer = self.timers.next() => self.fired(timer),
+                Some(news) = self.news.recv(), if idle => self.take_in(news),
+                () = std::future::ready(()), if !idle => {}
             }
-            self.work();
+            self.round();
+            // What was said is written before more is.
+            tokio::task::yield_now().await;
         }
     }
 
-    fn heard(&mut self, peer: Peer, news: News) {
+    /// Takes in what has come and steps the directory, as long as a round may take; then lets connections write.
+    fn round(&mut self) {
+        for _ in 0..ROUND {
+            if let Some((on, event)) = self.todo.pop_front() {
+                self.work(on, event);
+            } else if let Some((peer, requests)) = &mut self.heard {
+                match (*peer, requests.next()) {
+                    (peer, Some(request)) => self.said(peer, request),
+                    (_, None) => self.heard = None,
+                }
+            } else if let Ok(news) = self.news.try_recv() {
+                self.take_in(news);
+            } else {
+                break;
+            }
+        }
+        for peer in self.answered.drain(..) {
+            if let Some(admitted) = self.peers.get(&peer) {
+                admitted.answers.wake();
+            }
+        }
+    }
+
+    fn take_in(&mut self, (peer, news): (Peer, News)) {
         match news {
             News::Admitted(credential, answers) => {
-                let members = BTreeSet::new();
-                self.peers.insert(peer, Admitted { credential, answers, members });
+                self.peers.insert(peer, Admitted { credential, answers });
             }
-            News::Said(request) => self.said(peer, request),
+            News::Said(requests) => self.heard = Some((peer, requests.into_iter())),
             News::Lapsed => self.suspect(peer),
             News::Gone => self.ended(peer),
         }
@@ -234,28 +271,23 @@ impl Controller {
 
     /// A connection is silent: are its members still there?
     fn suspect(&mut self, peer: Peer) {
-        let members = self.peers.get(&peer).map(|it| it.members.clone()).unwrap_or_default();
-        for (channel, member) in members {
+        for (channel, member) in self.seats.of(peer) {
             self.step(None, Event::Suspected { channel, member });
         }
     }
 
     /// A connection is gone: do its members call again?
     fn ended(&mut self, peer: Peer) {
-        let members = self.peers.get(&peer).map(|it| it.members.clone()).unwrap_or_default();
-        for (channel, member) in members {
+        self.peers.remove(&peer);
+        for (channel, member) in self.seats.leave(peer) {
             self.step(None, Event::Disconnected { channel, member });
         }
-        self.forget(peer);
     }
 
+    /// Who is there was told to go: nothing counts that comes on this connection any more.
     fn forget(&mut self, peer: Peer) {
-        let Some(gone) = self.peers.remove(&peer) else { return };
-        for seat in gone.members {
-            if self.seats.get(&seat) == Some(&peer) {
-                self.seats.remove(&seat);
-            }
-        }
+        self.peers.remove(&peer);
+        self.seats.leave(peer);
     }
 
     fn said(&mut self, peer: Peer, request: ControllerRequest) {
@@ -271,43 +303,23 @@ impl Controller {
             }
             ControllerRequest::Again(again) => {
                 let again = again.with(credential);
-                self.seat(peer, (again.channel, again.member));
+                self.seats.take((again.channel, again.member), peer);
                 self.step(Some(peer), Event::Again(again));
             }
             ControllerRequest::Alive => {}
             ControllerRequest::Expiring { channel, member } => {
                 let channel = ChannelId { job: credential.job, stamp: channel };
-                if self.seats.get(&(channel, member)) == Some(&peer) {
+                if self.seats.get((channel, member)) == Some(peer) {
                     self.step(Some(peer), Event::Expiring { channel, member });
                 }
             }
             ControllerRequest::From { channel, member, message } => {
                 let channel = ChannelId { job: credential.job, stamp: channel };
                 // What comes behind the member's next connection was lost with the one before.
-                if self.seats.get(&(channel, member)) == Some(&peer) {
+                if self.seats.get((channel, member)) == Some(peer) {
                     self.step(Some(peer), Event::From { credential, channel, member, message });
                 }
             }
-        }
-    }
-
-    /// From now on a member is reached on this connection.
-    fn seat(&mut self, peer: Peer, seat: (ChannelId, MemberId)) {
-        if let Some(before) = self.seats.insert(seat, peer)
-            && let Some(before) = self.peers.get_mut(&before)
-        {
-            before.members.remove(&seat);
-        }
-        if let Some(now) = self.peers.get_mut(&peer) {
-            now.members.insert(seat);
-        }
-    }
-
-    fn unseat(&mut self, seat: (ChannelId, MemberId)) {
-        if let Some(peer) = self.seats.remove(&seat)
-            && let Some(peer) = self.peers.get_mut(&peer)
-        {
-            peer.members.remove(&seat);
         }
     }
 
@@ -325,14 +337,12 @@ impl Controller {
     }
 
     /// Steps the directory, and carries out what it asks for before the next step.
-    fn work(&mut self) {
-        while let Some((on, event)) = self.todo.pop_front() {
-            let mut effects = self.directory.step(event);
-            for effect in effects.drain(..) {
-                self.carry_out(on, effect);
-            }
-            self.directory.recycle(effects);
+    fn work(&mut self, on: Option<Peer>, event: Event<Address>) {
+        let mut effects = self.directory.step(event);
+        for effect in effects.drain(..) {
+            self.carry_out(on, effect);
         }
+        self.directory.recycle(effects);
     }
 
     fn carry_out(&mut self, on: Option<Peer>, effect: Effect<Address>) {
@@ -361,7 +371,7 @@ impl Controller {
             controller::Effect::Accept { call, member } => {
                 let Some((peer, call)) = self.joins.remove(&call) else { return };
                 if self.peers.contains_key(&peer) {
-                    self.seat(peer, (channel, member));
+                    self.seats.take((channel, member), peer);
                     self.say(peer, ControllerReply::Accepted { call, channel: channel.stamp, member });
                 } else {
                     // Whoever asked has gone meanwhile.
@@ -375,11 +385,11 @@ impl Controller {
                 if over {
                     self.note(channel, to, &message);
                 }
-                if let Some(peer) = self.seats.get(&(channel, to)).copied() {
+                if let Some(peer) = self.seats.get((channel, to)) {
                     self.say(peer, ControllerReply::To { channel: channel.stamp, member: to, message });
                 }
                 if over {
-                    self.unseat((channel, to));
+                    self.seats.remove((channel, to));
                 }
             }
             controller::Effect::SetTimer { timer, after } => {
@@ -403,8 +413,10 @@ impl Controller {
     /// Says something on a connection, if it stands. One that takes nothing any more is closed.
     fn say(&mut self, peer: Peer, reply: ControllerReply) {
         let Some(admitted) = self.peers.get(&peer) else { return };
-        if admitted.answers.try_send(reply).is_err() {
-            self.ended(peer);
+        match admitted.answers.say(reply) {
+            Ok(true) => self.answered.push(peer),
+            Ok(false) => {}
+            Err(Deaf) => self.ended(peer),
         }
     }
 }

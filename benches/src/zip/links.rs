@@ -1,0 +1,161 @@
+//! Large values among machines whose links are slow: what a tree over real links costs.
+//!
+//! Each machine is a network namespace with one shaped link (see [`network`](super::network)), and has one process. The
+//! time of a round is compared with that of the bytes over one link. On a tree with fan-out 2 an inner link has to carry the
+//! value twice, so 2.0 is the least; what is above is what waiting for pieces, headers and acknowledgements cost. The
+//! link's bandwidth is the nominal one; what one stream really carries over it is measured beside it.
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::mpsc;
+use std::time::Instant;
+
+use tokio::runtime::Builder;
+
+use super::network::Network;
+use super::processes::Watch;
+use super::{Error, Member, Options, controller_at, slowest};
+use crate::first_light::figure;
+
+/// What one stream carries while a link is measured, in bytes, and how much at a time.
+const STREAM: usize = 50_000_000;
+const WRITE: usize = 256 << 10;
+/// Rounds of which the time is taken.
+const ROUNDS: u32 = 1;
+
+/// Measures all of it and prints it.
+pub(super) fn run(options: &Options, watch: &Watch) -> Result<(), Error> {
+    let (machines, large) = (options.machines, options.large.next_multiple_of(8));
+    println!(
+        "{} cores; {machines} machines, links of {} Mbit/s each way, one process on each; {} MB, fan-out 2",
+        std::thread::available_parallelism()?,
+        options.megabits,
+        large / 1_000_000
+    );
+    let network = Network::make(machines, options.megabits, watch)?;
+    let nominal = f64::from(options.megabits) * 1e6 / 8.0;
+    let mut stream = 0_f64;
+    for _ in 0..options.repeat.max(1) {
+        watch.check()?;
+        stream = stream.max(one_stream(&network)?);
+    }
+    figure(
+        "one TCP stream from machine to machine",
+        format!("{:.1} MB/s of {:.1} nominal", stream / 1e6, nominal / 1e6),
+    );
+    let (address, _controller) = host(&network)?;
+    let mut team = Team(Vec::new());
+    let program = std::env::current_exe()?;
+    for nth in 1..=machines {
+        team.0.push(Member::spawn(network.command(nth, &program), &address, machines)?);
+        watch.admit(&team.0[nth - 1].child)?;
+    }
+    for member in &mut team.0 {
+        member.hear()?;
+    }
+    for (order, what) in [
+        ("root-broadcast", "broadcast from the tree's root"),
+        ("broadcast", "broadcast from another member"),
+        ("reduce", "reduce for one"),
+    ] {
+        let mut best: Option<(f64, Vec<[u64; 2]>)> = None;
+        for _ in 0..options.repeat.max(1) {
+            watch.check()?;
+            let before = network.counters()?;
+            let seconds = slowest(&mut team.0, order, large, ROUNDS)?;
+            let moved = network.counters()?.into_iter().zip(before);
+            let moved = moved.map(|(now, before)| [now[0] - before[0], now[1] - before[1]]).collect();
+            if best.as_ref().is_none_or(|(least, _)| seconds < *least) {
+                best = Some((seconds, moved));
+            }
+        }
+        let Some((seconds, moved)) = best else { continue };
+        let ratio = seconds / (large as f64 / nominal);
+        let real = seconds / (large as f64 / stream);
+        figure(
+            what,
+            format!("{seconds:.2} s: {ratio:.2}x size/bandwidth ({real:.2}x of what a stream carries)"),
+        );
+        let share = |way: usize| {
+            let times = moved.iter().map(|bytes| format!("{:.2}", bytes[way] as f64 / large as f64));
+            times.collect::<Vec<_>>().join(" ")
+        };
+        figure("  times the value entered each machine", share(0));
+        figure("  times it left", share(1));
+    }
+    Ok(())
+}
+
+/// The processes; killed if they do not end by themselves.
+struct Team(Vec<Member>);
+
+impl Drop for Team {
+    fn drop(&mut self) {
+        for member in &mut self.0 {
+            let _ = member.child.kill();
+            let _ = member.child.wait();
+        }
+    }
+}
+
+/// A controller on the switch, where no link is shaped; where it listens. It lives as long as the sender.
+fn host(network: &Network) -> Result<(String, tokio::sync::oneshot::Sender<()>), Error> {
+    let listen = format!("{}:0", network.switch());
+    let (found, find) = mpsc::channel();
+    let (alive, ended) = tokio::sync::oneshot::channel::<()>();
+    let serve = move || -> Result<(), Error> {
+        Network::enter(0)?;
+        Builder::new_current_thread().enable_all().build()?.block_on(async {
+            let controller = controller_at(&listen).await?;
+            found.send(Ok(controller.address().to_owned()))?;
+            tokio::select! { () = controller.run() => (), _ = ended => () }
+            Ok(())
+        })
+    };
+    let thread = std::thread::spawn(serve);
+    match find.recv() {
+        Ok(address) => address.map(|address| (address, alive)),
+        Err(_) => Err(match thread.join() {
+            Ok(ended) => ended.err().unwrap_or_else(|| "the controller ended early".into()),
+            Err(_) => "the controller's thread panicked".into(),
+        }),
+    }
+}
+
+/// Bytes a second from the first machine to the second.
+fn one_stream(network: &Network) -> Result<f64, Error> {
+    let (to, (ready, listens)) = (network.address(2), mpsc::channel());
+    std::thread::scope(|scope| {
+        let receiver = scope.spawn(move || -> Result<(), Error> {
+            Network::enter(2)?;
+            let listener = TcpListener::bind((to, 0))?;
+            ready.send(listener.local_addr()?)?;
+            let (mut stream, _) = listener.accept()?;
+            let mut data = vec![0; WRITE];
+            let mut left = STREAM;
+            while left > 0 {
+                match stream.read(&mut data)? {
+                    0 => return Err("the stream ended early".into()),
+                    read => left -= read,
+                }
+            }
+            stream.write_all(&[1])?;
+            Ok(())
+        });
+        let sender = scope.spawn(move || -> Result<f64, Error> {
+            Network::enter(1)?;
+            let mut stream = TcpStream::connect(listens.recv()?)?;
+            let data = vec![1; WRITE];
+            let began = Instant::now();
+            for at in (0..STREAM).step_by(WRITE) {
+                stream.write_all(&data[..WRITE.min(STREAM - at)])?;
+            }
+            stream.read_exact(&mut [0])?;
+            Ok(STREAM as f64 / began.elapsed().as_secs_f64())
+        });
+        let panicked = |_| "a stream's thread panicked";
+        let (sent, received) = (sender.join().map_err(panicked)?, receiver.join().map_err(panicked)?);
+        received?;
+        sent
+    })
+}
