@@ -43,6 +43,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Bench::Zip(options) => zip::run(&options).map_err(|error| -> Box<dyn std::error::Error> { error }),
         Bench::Sort(options) => sort::run(&options),
         Bench::ZipMember => zip::member::run(),
-        Bench::ZipDaemon => zip::daemon::run(),
+        Bench::ZipDaemon => zip::daemon::run().map_err(|error| -> Box<dyn std::error::Error> { error }),
     }
 }
