@@ -37,12 +37,14 @@ enum Bench {
     ZipDaemon,
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
+type Error = Box<dyn std::error::Error>;
+
+fn main() -> Result<(), Error> {
     match Arguments::parse().bench {
         Bench::FirstLight(options) => first_light::run(&options),
-        Bench::Zip(options) => zip::run(&options).map_err(|error| -> Box<dyn std::error::Error> { error }),
+        Bench::Zip(options) => zip::run(&options).map_err(|error| -> Error { error }),
         Bench::Sort(options) => sort::run(&options),
         Bench::ZipMember => zip::member::run(),
-        Bench::ZipDaemon => zip::daemon::run().map_err(|error| -> Box<dyn std::error::Error> { error }),
+        Bench::ZipDaemon => zip::daemon::run().map_err(|error| -> Error { error }),
     }
 }
