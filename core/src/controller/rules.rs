@@ -5,7 +5,7 @@ use core::fmt::Debug;
 use core::hash::Hash;
 
 use super::machines::rules as machines;
-use super::{Channel, Config, Effect, Event, Timer, handler, recovery};
+use super::{Channel, Config, Effect, Event, Record, Timer, handler, recovery};
 use crate::channel::{Census, Present, ToController, ToMember};
 use crate::ids::{LinkId, MemberId};
 use crate::rule::{Rule, RuleName, Ruled, Step, StepRule, Verdict};
@@ -306,7 +306,7 @@ fn has_sound_leaf<A: Clone + Debug + Eq + Hash>(
 ) -> bool {
     let last = channel.tree.members().rev().take(config.scan as usize);
     let mut leaves = last.filter(|leaf| channel.tree.children(*leaf).next().is_none() && *leaf != but);
-    leaves.any(|leaf| channel.record(leaf).is_some_and(super::Record::is_sound))
+    leaves.any(|leaf| channel.record(leaf).is_some_and(Record::is_sound))
 }
 
 fn moved_down<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
@@ -359,10 +359,12 @@ fn roll_exact<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verd
         | Effect::ClearTimer(_) => None,
     });
     let Some(roll) = told else { return Verdict::Broken("the roll was called and is not answered") };
-    let census = roll.present.iter().map(|it| Census::of(it.member)).fold(Census::default(), Census::plus);
+    let named = roll.present.iter().map(|it| it.member).chain(step.after.daemons.values().copied());
+    let census = named.map(Census::of).fold(Census::default(), Census::plus);
     let known = |it: &Present<A>| {
         let record = step.after.record(it.member);
-        record.is_some_and(|record| record.address == it.address && record.role == it.role)
+        let same = |record: &Record<A>| record.address == it.address && record.role == it.role;
+        record.is_some_and(|record| same(record) && !record.tenancy.is_daemon())
     };
     let exact = census == roll.at.census && roll.at == step.after.all && roll.present.iter().all(known);
     Verdict::from_bool(exact, "the roll names others than are there")

@@ -18,6 +18,8 @@
 //! before is named, and so is a receiver, to the senders. Nobody's records go to another receiver instead. Who is gone
 //! is the controller's to say: whoever is missed is reported, until there is a connection or the verdict.
 //!
+//! No daemon is in a channel that shuffles: records go past it, and no roll names one.
+//!
 //! There is no attempt in a parcel: nothing is ever sent anew that had arrived, so there is nothing to tell apart.
 
 mod convener;

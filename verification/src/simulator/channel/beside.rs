@@ -176,7 +176,8 @@ impl Episode {
     fn prove_message(&mut self) -> Result<(), Box<Failed>> {
         self.end_calls();
         // Who is leaving may wait for the answer to a message that nobody wants.
-        let staying = self.mesh.staying().filter(|(_, it)| it.phase() == Phase::Seated);
+        let talks = |it: &Process| it.phase() == Phase::Seated && !it.is_daemon();
+        let staying = self.mesh.staying().filter(|(_, it)| talks(it));
         let staying: Vec<Address> = staying.map(|(_, it)| it.machine.address).collect();
         let &[from, .., to] = staying.as_slice() else { return Ok(()) };
         // What was sent before comes first.

@@ -121,8 +121,14 @@ impl Run<'_, '_> {
         let Some(deed) = self.talking(address).and_then(|it| it.next(plan, address)) else { return };
         let with = self.mesh.processes.get(deed.with() as usize).and_then(|it| it.machine.id);
         let Some(with) = with else { return };
+        let me = self.mesh.processes.get(address as usize).and_then(|it| it.machine.id);
+        // No application is on a daemon, and none has anything to say to one.
+        let daemons = self.mesh.is_daemon(with) || me.is_some_and(|me| self.mesh.is_daemon(me));
         let Some(it) = self.talking(address) else { return };
         it.done = it.done.saturating_add(1);
+        if daemons {
+            return;
+        }
         match deed {
             Deed::Say(_, count) => {
                 let nth = u32::try_from(it.said_to(with).count()).unwrap_or(u32::MAX);
