@@ -5,6 +5,7 @@
 
 mod first_light;
 mod sort;
+mod store;
 mod zip;
 
 use clap::{Parser, Subcommand};
@@ -29,6 +30,8 @@ enum Bench {
     Zip(zip::Options),
     /// A sort of records, by each way to exchange them, beside what a socket carries.
     Sort(sort::Options),
+    /// The data store, from one worker and from hundreds, on one server and on two.
+    Store(store::Options),
     /// One of the processes of `zip`.
     #[command(hide = true)]
     ZipMember,
@@ -44,6 +47,7 @@ fn main() -> Result<(), Error> {
         Bench::FirstLight(options) => first_light::run(&options),
         Bench::Zip(options) => zip::run(&options).map_err(|error| -> Error { error }),
         Bench::Sort(options) => sort::run(&options),
+        Bench::Store(options) => store::run(&options),
         Bench::ZipMember => zip::member::run(),
         Bench::ZipDaemon => zip::daemon::run().map_err(|error| -> Error { error }),
     }

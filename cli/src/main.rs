@@ -33,6 +33,7 @@ use command::Command;
         cirrus train clicks.cirrus --workers 4        a model, clicks.model\n  \
         cirrus evaluate clicks.model clicks.cirrus    how good it is on rows it has not seen\n  \
         cirrus predict clicks.model new.libsvm        a probability for each row\n  \
+        cirrus store job.json                         a data store for programs of your own\n  \
         cirrus zip demo                               channels between processes, one of which is killed\n  \
         cirrus sort run records --out sorted          records sorted by several processes\n\n\
         `cirrus COMMAND --help` explains each with more examples."

@@ -5,7 +5,7 @@
 //! once to read and once or twice with the update that follows.
 //!
 //! Penalties act on all weights at every row. A cell takes up those of rows that did not have its feature when it is
-//! next read or changed: beside the cells stands how far each has come ([`Late`]).
+//! next read or changed: beside the cells stands how far each has come (`Late`).
 
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -44,6 +44,20 @@ pub fn new(job: &TrainJob) -> Box<dyn Table> {
         }
     }
     job.optimizer().dispatch(New(job))
+}
+
+/// How much memory the table of `job` takes, in bytes.
+#[must_use]
+pub fn bytes(job: &TrainJob) -> u64 {
+    struct CellBytes;
+    impl WithOptimizer for CellBytes {
+        type Output = usize;
+        fn call<O: Optimizer>(self, _: O) -> usize {
+            size_of::<O::Cell>()
+        }
+    }
+    let late = if job.model().penalty.is_none() { 0 } else { size_of::<f64>() };
+    (job.cells() * (job.optimizer().dispatch(CellBytes) + late)) as u64
 }
 
 #[derive(Debug)]

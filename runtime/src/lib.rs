@@ -13,6 +13,7 @@
 //! | [`blocks`] | decoded blocks, one by one or fetched ahead |
 //! | [`table`], [`learner`] | what a model gives to the store and to a worker |
 //! | [`fleet`] | processes that are started, watched and killed |
+//! | [`http`] | health and metrics for those who watch |
 //! | [`zip`] | channels between processes: their controller, and the library of their members |
 //! | [`sort`] | sorting records over channels |
 #![forbid(unsafe_code)]
@@ -21,6 +22,7 @@ pub mod blocks;
 pub mod dataset;
 pub mod driver;
 pub mod fleet;
+pub mod http;
 pub mod io;
 pub mod job;
 pub mod learner;

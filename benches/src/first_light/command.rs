@@ -41,6 +41,11 @@ impl Cirrus {
         Ok(Self(executable.ok_or("cargo built no `cirrus`")?.into()))
     }
 
+    /// A command that has no arguments yet.
+    pub(crate) fn command(&self) -> Command {
+        Command::new(&self.0)
+    }
+
     /// Runs a command; what it said, and its wall time in seconds.
     pub(crate) fn run(&self, arguments: &[&OsStr]) -> Result<(Value, f64), Error> {
         let began = Instant::now();

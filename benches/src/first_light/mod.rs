@@ -4,14 +4,12 @@
 //! |---|---|
 //! | [`synthetic`] | nothing: it writes the data, with a known truth |
 //! | [`kernel`] | learning from decoded blocks; from blocks on disk; decoding alone |
-//! | [`store`] | round trips and updates a second of the data store |
 //! | [`command`] | whole commands: load, inspect, train with a store, evaluate |
 //! | [`peers`] | the same data and split with scikit-learn and Vowpal Wabbit |
 
 pub(crate) mod command;
 mod kernel;
 mod peers;
-mod store;
 mod synthetic;
 
 use std::path::PathBuf;
@@ -70,7 +68,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {
     let dataset = folder.path().join("dataset");
     command::load(&cirrus, &files, &dataset, options)?;
     kernel::measure(&dataset, options)?;
-    store::measure(options)?;
+    crate::store::rounds::measure(&cirrus, options.repeat)?;
     command::train(&cirrus, &dataset, folder.path(), options)?;
     if options.peers {
         peers::measure(&cirrus, &files, folder.path(), options)?;

@@ -9,6 +9,7 @@ mod load;
 mod predict;
 mod process;
 mod sort;
+mod store;
 mod train;
 mod zip;
 
@@ -40,6 +41,7 @@ pub(crate) enum Command {
     Demo(demo::Arguments),
     Controller(controller::Arguments),
     Daemon(daemon::Arguments),
+    Store(store::Arguments),
     #[command(subcommand)]
     Zip(zip::Command),
     #[command(subcommand)]
@@ -49,7 +51,7 @@ pub(crate) enum Command {
     Worker,
     /// The data store of a job. Started by `cirrus train`.
     #[command(hide = true)]
-    Store,
+    JobStore,
 }
 
 pub(crate) fn run(command: Command, output: Output, started: Instant) -> Result<(), Failure> {
@@ -62,10 +64,11 @@ pub(crate) fn run(command: Command, output: Output, started: Instant) -> Result<
         Command::Demo(arguments) => demo::run(&arguments, output),
         Command::Controller(arguments) => controller::run(&arguments, output),
         Command::Daemon(arguments) => daemon::run(&arguments, output),
+        Command::Store(arguments) => store::run(&arguments, output),
         Command::Zip(command) => zip::run(command, output),
         Command::Sort(command) => sort::run(command, output),
         Command::Worker => process::worker(started),
-        Command::Store => process::store(),
+        Command::JobStore => process::store(),
     }
 }
 

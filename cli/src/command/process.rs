@@ -1,4 +1,4 @@
-//! `cirrus worker` and `cirrus store`: this program as a process of a job.
+//! `cirrus worker` and `cirrus job-store`: this program as a process of a job.
 
 use std::time::Instant;
 

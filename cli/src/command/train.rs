@@ -154,9 +154,9 @@ impl From<Optimizer> for OptimizerName {
 
 /// The bound on staleness, if there is one.
 #[derive(Clone, Copy, Default)]
-struct Staleness(Option<u32>);
+pub(super) struct Staleness(pub(super) Option<u32>);
 
-fn staleness(text: &str) -> Result<Staleness, String> {
+pub(super) fn staleness(text: &str) -> Result<Staleness, String> {
     let bound = match text {
         "async" => None,
         "sync" => Some(0),
@@ -165,7 +165,7 @@ fn staleness(text: &str) -> Result<Staleness, String> {
     Ok(Staleness(bound))
 }
 
-fn seconds(text: &str) -> Result<Duration, String> {
+pub(super) fn seconds(text: &str) -> Result<Duration, String> {
     let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
     seconds
         .filter(|seconds| !seconds.is_zero())
@@ -390,7 +390,7 @@ fn distributed(
         dataset: plan.dataset.clone(),
         job_folder: super::text(folder.path())?,
         worker_command: Command::new(&program, ["worker"]),
-        store_command: Command::new(&program, ["store"]),
+        store_command: Command::new(&program, ["job-store"]),
     };
     let launcher = Arc::new(ProcessLauncher::new().map_err(with("cannot start a thread"))?);
     let happened = move |progress: &Progress| {

@@ -6,8 +6,19 @@ use std::io::{BufRead, BufReader, Read};
 
 use crate::run::{Ran, cirrus, command, folder, with_dataset};
 
-const COMMANDS: [&str; 10] =
-    ["load", "train", "evaluate", "predict", "inspect", "demo", "controller", "daemon", "zip", "sort"];
+const COMMANDS: [&str; 11] = [
+    "load",
+    "train",
+    "evaluate",
+    "predict",
+    "inspect",
+    "demo",
+    "controller",
+    "daemon",
+    "store",
+    "zip",
+    "sort",
+];
 
 #[test]
 fn every_command_teaches_by_example() {
@@ -23,7 +34,11 @@ fn every_command_teaches_by_example() {
         assert!(of_this.count() > 0, "{examples}");
         assert!(overview.out.contains(&format!("\n  {name}")), "{}", overview.out);
     }
-    assert!(!overview.out.contains("\n  worker") && !overview.out.contains("\n  store"), "{}", overview.out);
+    assert!(
+        !overview.out.contains("\n  worker") && !overview.out.contains("\n  job-store"),
+        "{}",
+        overview.out
+    );
     let version = cirrus(folder.path(), "--version").ok();
     assert_eq!(version.out.trim(), format!("cirrus {}", env!("CARGO_PKG_VERSION")));
 }
@@ -45,7 +60,7 @@ fn what_is_not_there_is_code_1_on_standard_error() {
     for line in ["load no.libsvm", "train no", "evaluate no.model no", "predict no.model no", "inspect no"] {
         cirrus(folder.path(), line).fails(1, &["error: ", "no"]);
     }
-    for line in ["worker", "store"] {
+    for line in ["worker", "job-store"] {
         cirrus(folder.path(), line).fails(1, &["started by `cirrus train`, not by hand"]);
     }
     assert!(crate::run::names(folder.path()).is_empty());

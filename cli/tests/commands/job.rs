@@ -97,7 +97,7 @@ impl Running {
 
     /// Waits for the store to be there.
     pub(crate) fn store(&self) -> Process {
-        until("a store", || self.children().into_iter().find(|child| child.role == "store"))
+        until("a store", || self.children().into_iter().find(|child| child.role == "job-store"))
     }
 }
 
@@ -113,7 +113,7 @@ impl Drop for Running {
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
     id: u32,
-    /// `worker`, `store`, `member` of a channel, `redis-server`, or `job` for the process that has started them.
+    /// `worker`, `job-store`, `member` of a channel, `redis-server`, or `job` for the process that has started them.
     role: String,
 }
 
@@ -129,7 +129,9 @@ impl Process {
         }
         // Between its fork and its exec a child still has the arguments of its parent.
         let role = arguments.trim_end_matches('\0').rsplit('\0').next()?.to_owned();
-        ["worker", "store", "member", "redis-server"].contains(&role.as_str()).then_some(Self { id, role })
+        ["worker", "job-store", "member", "redis-server"]
+            .contains(&role.as_str())
+            .then_some(Self { id, role })
     }
 
     /// Whether it is there and no zombie.

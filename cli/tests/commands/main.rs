@@ -12,5 +12,6 @@ mod kill;
 mod load;
 mod run;
 mod sort;
+mod store;
 mod train;
 mod zip;

@@ -8,7 +8,7 @@ use super::description::StoreDescription;
 use super::process::{Place, ProcessError};
 use crate::object::{self, UrlError};
 use crate::store::disk::Disk;
-use crate::store::{StoreError, StoreServer};
+use crate::store::{Admission, StoreError, StoreServer};
 use crate::table::TableFactory;
 
 /// A store process ended for a reason.
@@ -42,6 +42,7 @@ pub async fn run<T: Transport>(
         config: description.config(),
         model: Bytes::from(description.model.clone()),
         tables,
+        admission: Admission::default(),
     };
     let (mut sender, mut receiver) = (connection.sender, connection.receiver);
     let (ready, told) = tokio::sync::oneshot::channel();

@@ -12,8 +12,9 @@ use bytes::Bytes;
 use cirrus_core::ids::{CallId, GradientName, StoreEpoch, Version};
 use cirrus_core::store::{Marker, Sender};
 use cirrus_protocol::error::FormatError;
+use cirrus_protocol::handshake::Credential;
 use cirrus_protocol::store::{Refusal, StoreReply, StoreRequest, StoreStatistics};
-use cirrus_transport::{Connection, FrameSender, Transport, TransportError};
+use cirrus_transport::{Connection, FrameSender, Transport, TransportError, auth};
 use tokio::time::timeout;
 
 use super::eager::Eager;
@@ -78,8 +79,28 @@ impl<T: Transport> StoreClient<T> {
     /// # Errors
     /// When nobody answers at `address` in time.
     pub async fn connect(transport: &T, address: &str, deadline: Duration) -> Result<Self, ClientError> {
+        Self::connect_as(transport, address, deadline, None).await
+    }
+
+    /// Connects and shows `credential`, if there is one: what a store with a token asks for first.
+    ///
+    /// # Errors
+    /// When nobody answers at `address` in time, or the store and this client do not have the same token.
+    pub async fn connect_as(
+        transport: &T,
+        address: &str,
+        deadline: Duration,
+        credential: Option<Credential>,
+    ) -> Result<Self, ClientError> {
         let late = || ClientError::Late { store: address.to_owned(), waited: deadline };
-        let connection = timeout(deadline, transport.connect(address)).await.map_err(|_| late())??;
+        let connecting = async {
+            let mut connection = transport.connect(address).await?;
+            if let Some(credential) = credential {
+                auth::prove(&mut connection, credential).await?;
+            }
+            Ok::<_, TransportError>(connection)
+        };
+        let connection = timeout(deadline, connecting).await.map_err(|_| late())??;
         Ok(Self { connection, eager: Eager::default(), deadline, last_call: CallId(0), epoch: StoreEpoch(0) })
     }
 

@@ -3,21 +3,25 @@
 //! Everything runs on one thread, so that the shard needs no lock: a task for each connection takes the frames that
 //! have arrived, hands them to the shard, and writes all answers at once; frames that the shard has for other
 //! connections wake their tasks. A connection that sends what is not a request is closed with the reason in the log;
-//! the others do not notice.
+//! the others do not notice. One that has not shown the store's token gets no further than that, and one too many is
+//! told so and closed.
+//!
+//! Asked to end, the store takes no further request, puts what it has on disk, and then closes everything.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cirrus_core::ids::StoreEpoch;
+use cirrus_core::ids::{CallId, StoreEpoch};
 use cirrus_core::store::{Config, RecordId};
 use cirrus_protocol::error::FormatError;
-use cirrus_protocol::store::StoreRequest;
-use cirrus_transport::{Connection, FrameReceiver, FrameSender, Listener, Transport, TransportError};
-use tokio::sync::{Notify, mpsc};
+use cirrus_protocol::handshake::Token;
+use cirrus_protocol::store::{Refusal, StoreReply, StoreRequest, StoreStatistics};
+use cirrus_transport::{Connection, FrameReceiver, FrameSender, Listener, Transport, TransportError, auth};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::{LocalSet, spawn_local};
 
 use super::disk::{Disk, DiskError};
@@ -35,6 +39,66 @@ pub struct StoreServer {
     pub model: Bytes,
     /// Makes the table.
     pub tables: TableFactory,
+    /// Who may connect.
+    pub admission: Admission,
+}
+
+/// Who may connect to a store.
+#[derive(Clone, Copy, Debug)]
+pub struct Admission {
+    /// What is left of the token that connections show first; `None` where only this machine's user can connect.
+    pub token: Option<Token>,
+    /// How many connections there can be. One more is told so and closed.
+    pub connections_max: u32,
+}
+
+impl Admission {
+    /// How many connections there can be unless told otherwise.
+    pub const CONNECTIONS_MAX: u32 = 4096;
+}
+
+impl Default for Admission {
+    /// Without a token.
+    fn default() -> Self {
+        Self { token: None, connections_max: Self::CONNECTIONS_MAX }
+    }
+}
+
+/// How a store does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Observation {
+    /// Whether workers may come.
+    pub ready: bool,
+    /// What it has done in this life.
+    pub statistics: StoreStatistics,
+    /// Connections at present.
+    pub connections: u64,
+    /// Connections that were refused since there were too many, or no token was shown.
+    pub turned_away: u64,
+}
+
+/// Asks a store that is served how it does.
+#[derive(Clone, Debug)]
+pub struct Observer(mpsc::Sender<oneshot::Sender<Observation>>);
+
+impl Observer {
+    /// `None` when the store is gone.
+    pub async fn observe(&self) -> Option<Observation> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send(answer).await.ok()?;
+        answered.await.ok()
+    }
+}
+
+/// The store's end of an [`Observer`].
+#[derive(Debug)]
+pub struct Observed(mpsc::Receiver<oneshot::Sender<Observation>>);
+
+/// Two ends, one to ask a store how it does, one to serve it with.
+#[must_use]
+pub fn observer() -> (Observer, Observed) {
+    let (ask, asked) = mpsc::channel(16);
+    (Observer(ask), Observed(asked))
 }
 
 impl std::fmt::Debug for StoreServer {
@@ -64,6 +128,11 @@ pub enum StoreError {
     /// It cannot listen.
     #[error(transparent)]
     Transport(#[from] TransportError),
+    /// It was asked to end and could not put on disk what it had.
+    #[error(
+        "the last snapshot could not be written: the store ends without the updates since the one before; see the log"
+    )]
+    LastSnapshot,
 }
 
 /// What the tasks share.
@@ -71,6 +140,13 @@ struct Shared {
     shard: RefCell<Shard>,
     wakers: RefCell<BTreeMap<ConnectionId, Rc<Notify>>>,
     tasks: mpsc::UnboundedSender<Task>,
+    admission: Admission,
+    ready: Cell<bool>,
+    /// No request is taken any more.
+    ending: Cell<bool>,
+    /// Connections, those that have not shown the token yet among them.
+    connections: Cell<u64>,
+    turned_away: Cell<u64>,
 }
 
 impl Shared {
@@ -96,8 +172,19 @@ impl Shared {
     }
 }
 
+impl Shared {
+    fn observation(&self) -> Observation {
+        Observation {
+            ready: self.ready.get() && !self.ending.get(),
+            statistics: self.shard.borrow().statistics(),
+            connections: self.connections.get(),
+            turned_away: self.turned_away.get(),
+        }
+    }
+}
+
 impl StoreServer {
-    /// Serves at `address` until somebody asks for the end. `ready` is told the real address and the epoch once
+    /// Serves at `address` until a client asks for the end. `ready` is told the real address and the epoch once
     /// workers may come.
     ///
     /// # Errors
@@ -108,15 +195,41 @@ impl StoreServer {
         address: &str,
         ready: impl FnOnce(&str, StoreEpoch),
     ) -> Result<(), StoreError> {
+        let (_, observed) = observer();
+        self.serve_until(transport, address, ready, observed, std::future::pending()).await
+    }
+
+    /// As [`serve`](Self::serve), and answers who asks how it does; when `end` completes it takes no further request,
+    /// writes a last snapshot, and ends.
+    ///
+    /// # Errors
+    /// Those of [`serve`](Self::serve), and `LastSnapshot`.
+    pub async fn serve_until<T: Transport>(
+        self,
+        transport: &T,
+        address: &str,
+        ready: impl FnOnce(&str, StoreEpoch),
+        observed: Observed,
+        end: impl Future<Output = ()>,
+    ) -> Result<(), StoreError> {
         let mut shard = Shard::new(self.config, self.model.clone(), (self.tables)(&self.model)?);
         let (last_epoch, snapshot) = self.disk.load().await?;
         shard.start(last_epoch, snapshot).map_err(StoreError::Snapshot)?;
         let mut listener = transport.listen(address).await?;
         let (tasks, inbox) = mpsc::unbounded_channel();
-        let shared = Rc::new(Shared { shard: RefCell::new(shard), wakers: RefCell::default(), tasks });
+        let shared = Rc::new(Shared {
+            shard: RefCell::new(shard),
+            wakers: RefCell::default(),
+            tasks,
+            admission: self.admission,
+            ready: Cell::new(false),
+            ending: Cell::new(false),
+            connections: Cell::new(0),
+            turned_away: Cell::new(0),
+        });
         shared.with(None, |_| ());
         let local = LocalSet::new();
-        local.run_until(run(&shared, &mut listener, inbox, &self.disk, ready)).await
+        local.run_until(run(&shared, &mut listener, (inbox, observed), &self.disk, ready, end)).await
     }
 }
 
@@ -124,16 +237,17 @@ impl StoreServer {
 async fn run<L: Listener>(
     shared: &Rc<Shared>,
     listener: &mut L,
-    mut inbox: mpsc::UnboundedReceiver<Task>,
+    (mut inbox, mut observed): (mpsc::UnboundedReceiver<Task>, Observed),
     disk: &Disk,
     ready: impl FnOnce(&str, StoreEpoch),
+    end: impl Future<Output = ()>,
 ) -> Result<(), StoreError> {
     let mut ready = Some(ready);
     let mut last = ConnectionId(0);
-    let mut open = false;
+    let mut end = std::pin::pin!(end);
     loop {
         tokio::select! {
-            accepted = listener.accept(), if open => match accepted {
+            accepted = listener.accept(), if shared.ready.get() && !shared.ending.get() => match accepted {
                 Err(error) => {
                     tracing::warn!("{error}");
                     // Out of descriptors, most likely: let some connections end first.
@@ -141,14 +255,24 @@ async fn run<L: Listener>(
                 }
                 Ok(connection) => {
                     last = ConnectionId(last.0.wrapping_add(1));
-                    spawn_local(converse(Rc::clone(shared), last, connection));
+                    spawn_local(welcome(Rc::clone(shared), last, connection));
                 }
             },
+            () = &mut end, if shared.ready.get() && !shared.ending.get() => {
+                shared.ending.set(true);
+                shared.wakers.borrow().values().for_each(|waker| waker.notify_one());
+                shared.with(None, Shard::save);
+            }
+            Some(asked) = observed.0.recv() => {
+                // Who has gone needs no answer.
+                let _ = asked.send(shared.observation());
+            }
             task = inbox.recv() => match task {
-                None | Some(Task::Stop) => return Ok(()),
+                None | Some(Task::Stop | Task::Saved(true)) => return Ok(()),
+                Some(Task::Saved(false)) => return Err(StoreError::LastSnapshot),
                 Some(Task::CannotOpen) => return Err(StoreError::CannotOpen),
                 Some(Task::Ready(epoch)) => {
-                    open = true;
+                    shared.ready.set(true);
                     if let Some(ready) = ready.take() {
                         ready(listener.address(), epoch);
                     }
@@ -180,7 +304,59 @@ async fn carry_out(shared: Rc<Shared>, disk: Disk, task: Task) {
             shared.with(None, |shard| shard.fired(timer));
         }
         // The loop does these itself.
-        Task::Ready(_) | Task::CannotOpen | Task::Stop => {}
+        Task::Ready(_) | Task::CannotOpen | Task::Saved(_) | Task::Stop => {}
+    }
+}
+
+/// How many connections more than the limit are let in to hear that they are too many.
+const TURNED_AWAY_MAX: u64 = 64;
+
+/// Sees whether a connection may be here, and speaks with it if so.
+async fn welcome<S: FrameSender, R: FrameReceiver>(
+    shared: Rc<Shared>,
+    id: ConnectionId,
+    mut connection: Connection<S, R>,
+) {
+    let others = shared.connections.get();
+    shared.connections.set(others + 1);
+    let Admission { token, connections_max } = shared.admission;
+    let room = others < u64::from(connections_max);
+    let admitted = match token {
+        None => Ok(()),
+        // One store is one job.
+        Some(token) => auth::admit(&mut connection, |_| Some(token)).await.map(drop),
+    };
+    match admitted {
+        Ok(()) if room => converse(Rc::clone(&shared), id, connection).await,
+        Ok(()) => {
+            shared.turned_away.set(shared.turned_away.get() + 1);
+            if others < u64::from(connections_max) + TURNED_AWAY_MAX {
+                turn_away(connection, connections_max).await;
+            }
+        }
+        Err(error) => {
+            shared.turned_away.set(shared.turned_away.get() + 1);
+            tracing::warn!("{error}");
+        }
+    }
+    shared.connections.set(shared.connections.get() - 1);
+}
+
+/// Answers the first request by what is wrong, within the time that a handshake may take.
+async fn turn_away<S: FrameSender, R: FrameReceiver>(connection: Connection<S, R>, connections_max: u32) {
+    let Connection { mut sender, mut receiver, peer } = connection;
+    tracing::warn!("{peer}: turned away, there are {connections_max} connections already");
+    let text = format!("the store has all its {connections_max} connections; raise --connections-max");
+    let farewell = StoreReply::Refused { call: CallId(0), reason: Refusal::Failed(text) };
+    let told = async {
+        sender.send(farewell.into_frame()).await?;
+        // Closed with something unread, the connection would take the answer with it.
+        while receiver.next().await?.is_some() {}
+        Ok::<(), TransportError>(())
+    };
+    match tokio::time::timeout(auth::WITHIN, told).await {
+        Ok(Ok(())) | Err(_) => {}
+        Ok(Err(error)) => log_end(&error),
     }
 }
 
@@ -220,7 +396,7 @@ async fn exchange<S: FrameSender, R: FrameReceiver>(
 ) -> Result<(), TransportError> {
     let format = |source: FormatError| TransportError::Format { peer: Arc::clone(peer), source };
     let mut eager = Eager::default();
-    loop {
+    while !shared.ending.get() {
         tokio::select! {
             biased;
             frame = eager.next(receiver) => {
@@ -242,4 +418,5 @@ async fn exchange<S: FrameSender, R: FrameReceiver>(
         }
         sender.flush().await?;
     }
+    Ok(())
 }

@@ -24,9 +24,12 @@ use crate::table::{Origin, Table};
 /// How many reads of a session keep their keys for the update that follows.
 const KEPT_READS: usize = 64;
 
-/// A connection of this shard's server.
+/// A connection of this shard's server, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConnectionId(pub u64);
+
+/// The connection of the server itself, which has none.
+const SERVER: ConnectionId = ConnectionId(0);
 
 /// What the machine carries through: keys, and an update for them. It looks into neither.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -59,6 +62,8 @@ pub enum Task {
     Ready(StoreEpoch),
     /// Give up: there is no epoch to serve in.
     CannotOpen,
+    /// What [`Shard::save`] asked for is on disk, or could not be written.
+    Saved(bool),
     /// Somebody asked for the end.
     Stop,
 }
@@ -177,6 +182,18 @@ impl Shard {
         self.step(Event::Timer(timer));
     }
 
+    /// Puts the present state on disk; ends in [`Task::Saved`].
+    pub fn save(&mut self) {
+        let call = self.caller(SERVER, CallId(0));
+        self.step(Event::SnapshotWanted { call });
+    }
+
+    /// What has been done in this life.
+    #[must_use]
+    pub fn statistics(&self) -> StoreStatistics {
+        StoreStatistics { version: self.machine.machine().version, ..self.statistics }
+    }
+
     /// What is recorded at present.
     #[must_use]
     pub fn marker(&self) -> Marker {
@@ -206,8 +223,7 @@ impl Shard {
                 self.send(connection, StoreReply::RecordedNames { call, marker });
             }
             StoreRequest::Statistics { call } => {
-                let statistics =
-                    StoreStatistics { version: self.machine.machine().version, ..self.statistics };
+                let statistics = self.statistics();
                 self.send(connection, StoreReply::Statistics { call, statistics });
             }
             StoreRequest::Peek { call, keys } => match self.table.check_keys(&keys) {
@@ -360,17 +376,21 @@ impl Shard {
             }
             Effect::Persist(Record::Epoch(epoch)) => self.tasks.push(Task::WriteEpoch(epoch)),
             Effect::Persist(Record::Snapshot(marker)) => self.write_snapshot(&marker, done),
-            Effect::SnapshotDone { call, version } => {
-                if let Some((connection, call)) = self.callers.remove(&call) {
+            Effect::SnapshotDone { call, version } => match self.callers.remove(&call) {
+                Some((SERVER, _)) => self.tasks.push(Task::Saved(true)),
+                Some((connection, call)) => {
                     self.send(connection, StoreReply::SnapshotTaken { call, version });
                 }
-            }
-            Effect::SnapshotFailed { call } => {
-                if let Some((connection, call)) = self.callers.remove(&call) {
+                None => {}
+            },
+            Effect::SnapshotFailed { call } => match self.callers.remove(&call) {
+                Some((SERVER, _)) => self.tasks.push(Task::Saved(false)),
+                Some((connection, call)) => {
                     let text = "the snapshot could not be written; the store's log says why".to_owned();
                     self.refuse(connection, call, Refusal::Failed(text));
                 }
-            }
+                None => {}
+            },
             Effect::SetTimer { timer, after } => self.tasks.push(Task::StartTimer { timer, after }),
             Effect::Ready(epoch) => self.tasks.push(Task::Ready(epoch)),
             Effect::CannotOpen => self.tasks.push(Task::CannotOpen),

@@ -8,14 +8,17 @@ use cirrus_core::bug::Bugs;
 use cirrus_core::ids::{BlockId, GradientName, Incarnation, Millis, Pass, StoreEpoch, Version, WorkerId};
 use cirrus_core::store::{Config, Reason, Sender, Staleness};
 use cirrus_protocol::gradient::{self, KeyReference, Update};
+use cirrus_protocol::handshake::{Credential, JobId};
 use cirrus_protocol::keys::{self, KeyLimit};
 use cirrus_protocol::store::{Refusal, StoreReply, StoreRequest};
 use cirrus_transport::memory::Memory;
-use cirrus_transport::{FrameReceiver, FrameSender, Transport};
+use cirrus_transport::{FrameReceiver, FrameSender, Transport, TransportError, auth};
 
 use super::client::ClientError;
 use super::disk::Disk;
-use super::{StoreClient, StoreServer};
+use super::server::{Observation, observer};
+use super::{Admission, StoreClient, StoreServer, metrics};
+use crate::http::Answer;
 use crate::object::faulty::FailAfter;
 use crate::object::{LocalFolder, ObjectStore};
 use crate::table::{Table, TableError, TableFactory};
@@ -126,6 +129,7 @@ async fn beside_store<F: Future>(
         config: config(staleness),
         model: Bytes::from_static(MODEL),
         tables,
+        admission: Admission::default(),
     };
     let (ready, told) = tokio::sync::oneshot::channel();
     let serving = server.serve(transport, "*", |address, _| ready.send(address.to_owned()).unwrap());
@@ -260,9 +264,103 @@ async fn no_new_epoch_no_service() {
         config: config(Staleness::Asynchronous),
         model: Bytes::from_static(MODEL),
         tables: Arc::new(|_| Ok(Box::<Sums>::default())),
+        admission: Admission::default(),
     };
     let error = server.serve(&transport, "*", |_, _| panic!("it is not ready")).await.unwrap_err();
     assert!(error.to_string().contains("cannot begin a new epoch"), "{error}");
+}
+
+/// A store with a token and room for two connections, that ends when it is told.
+#[tokio::test]
+async fn a_store_lets_in_who_has_its_token_while_there_is_room_and_ends_with_all_on_disk() {
+    let (transport, (_folder, objects)) = (Memory::default(), folder());
+    let token = auth::digest("the token of this store");
+    let server = || StoreServer {
+        disk: Disk::new(Arc::clone(&objects), "store/"),
+        config: config(Staleness::Asynchronous),
+        model: Bytes::from_static(MODEL),
+        tables: Arc::new(|_| Ok(Box::<Sums>::default())),
+        admission: Admission { token: Some(token), connections_max: 2 },
+    };
+    let ((ready, told), (end, asked)) = (tokio::sync::oneshot::channel(), tokio::sync::oneshot::channel());
+    let (observer, observed) = observer();
+    let serving = server().serve_until(
+        &transport,
+        "*",
+        |address, _| ready.send(address.to_owned()).unwrap(),
+        observed,
+        async { asked.await.unwrap() },
+    );
+    let credential = |token| Some(Credential { job: JobId(1), token });
+    let using = async {
+        let address = told.await.unwrap();
+        let come = |token| StoreClient::connect_as(&transport, &address, DEADLINE, credential(token));
+        let other = come(auth::digest("another token")).await.unwrap_err();
+        assert!(matches!(other, ClientError::Transport(TransportError::Denied { .. })), "{other}");
+
+        let mut first = come(token).await.unwrap();
+        first.open(worker(0, 1), Bytes::from_static(MODEL)).await.unwrap();
+        let inline = update(KeyReference::Inline(&list(&[3])), &[2.5]);
+        first.push_and_get(name(0), 7, inline, list(&[3])).await.unwrap();
+        let mut second = come(token).await.unwrap();
+        second.statistics().await.unwrap();
+        let mut third = come(token).await.unwrap();
+        let refused = third.statistics().await.unwrap_err().to_string();
+        assert!(refused.contains("all its 2 connections"), "{refused}");
+        drop(third);
+        // The others have not noticed; when one leaves there is room again.
+        first.statistics().await.unwrap();
+        drop(second);
+        loop {
+            let mut again = come(token).await.unwrap();
+            if again.statistics().await.is_ok() {
+                break;
+            }
+        }
+        let seen = observer.observe().await.unwrap();
+        assert!(seen.ready && seen.turned_away >= 2, "{seen:?}");
+        assert_eq!((seen.statistics.applied, seen.statistics.rows), (1, 7));
+        let text = metrics::text(&seen);
+        for line in ["cirrus_store_ready 1", "cirrus_store_applied_total 1", "cirrus_store_rows_total 7"] {
+            assert!(text.lines().any(|found| found == line), "{line} is not in {text}");
+        }
+        assert_eq!(metrics::answer("/health", &observer).await, Answer::Fine("ready\n"));
+        assert_eq!(metrics::answer("/", &observer).await, Answer::NotFound);
+
+        end.send(()).unwrap();
+        // What it has taken before it hears of its end is still answered.
+        let closed = loop {
+            if let Err(closed) = first.statistics().await {
+                break closed;
+            }
+        };
+        assert!(matches!(closed, ClientError::Closed(_) | ClientError::Transport(_)), "{closed}");
+        address
+    };
+    let (served, _) = tokio::join!(serving, using);
+    served.unwrap();
+    assert_eq!(observer.observe().await, None::<Observation>);
+    assert!(matches!(metrics::answer("/health", &observer).await, Answer::Unavailable(_)));
+    // No interval of a snapshot has passed: what is there was written at the end.
+    let (epoch, snapshot) = Disk::new(Arc::clone(&objects), "store/").load().await.unwrap();
+    assert_eq!(epoch, Some(StoreEpoch(1)));
+    assert_eq!(snapshot.unwrap().marker.names, [name(0)]);
+}
+
+#[tokio::test]
+async fn a_store_that_cannot_write_its_last_snapshot_says_so() {
+    let (transport, (_folder, objects)) = (Memory::default(), folder());
+    let server = StoreServer {
+        // The epoch, and nothing after it.
+        disk: Disk::new(Arc::new(FailAfter::new(objects, 1)), "store/"),
+        config: config(Staleness::Asynchronous),
+        model: Bytes::from_static(MODEL),
+        tables: Arc::new(|_| Ok(Box::<Sums>::default())),
+        admission: Admission::default(),
+    };
+    let (_, observed) = observer();
+    let ended = server.serve_until(&transport, "*", |_, _| (), observed, async {}).await.unwrap_err();
+    assert!(ended.to_string().contains("the last snapshot could not be written"), "{ended}");
 }
 
 #[tokio::test]

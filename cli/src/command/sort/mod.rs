@@ -4,7 +4,7 @@ mod generate;
 mod message;
 mod redis_server;
 mod run;
-mod size;
+pub(super) mod size;
 mod validate;
 mod worker;
 mod workers;

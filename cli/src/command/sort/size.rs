@@ -17,6 +17,11 @@ const UNITS: [(&str, u64); 9] = [
 
 /// How many whole records fit into so many bytes, as in `2GB`, `512 MiB` or `100000`.
 pub(super) fn records(text: &str) -> Result<u64, String> {
+    bytes(text).map(|bytes| bytes / RECORD_BYTES as u64)
+}
+
+/// Bytes, as in `2GB`, `512 MiB` or `100000`.
+pub(in crate::command) fn bytes(text: &str) -> Result<u64, String> {
     let lower = text.trim().to_ascii_lowercase();
     let unit = UNITS.iter().find(|(ending, _)| lower.ends_with(ending));
     let (number, factor) = match unit {
@@ -24,13 +29,11 @@ pub(super) fn records(text: &str) -> Result<u64, String> {
         None => (lower.as_str(), 1),
     };
     let bytes = number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor));
-    bytes
-        .map(|bytes| bytes / RECORD_BYTES as u64)
-        .ok_or_else(|| "a size is a whole number and a unit: 2GB, 512MiB, 100000".to_owned())
+    bytes.ok_or_else(|| "a size is a whole number and a unit: 2GB, 512MiB, 100000".to_owned())
 }
 
 /// Bytes, for people.
-pub(super) fn of_bytes(bytes: u64) -> String {
+pub(in crate::command) fn of_bytes(bytes: u64) -> String {
     let units = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")];
     match units.into_iter().find(|(factor, _)| bytes as f64 >= *factor) {
         Some((factor, unit)) => format!("{:.2} {unit}", bytes as f64 / factor),
