@@ -224,6 +224,9 @@ impl TryFrom<Frame> for LodgingMessage {
 mod tests {
     use bytes::Bytes;
 
+    use alloc::vec;
+    use alloc::vec::Vec;
+
     use super::*;
 
     fn all() -> Vec<LodgingMessage> {
