@@ -4,6 +4,7 @@
 //! and nothing here is ever asserted.
 
 mod first_light;
+mod objects;
 mod sort;
 mod zip;
 
@@ -29,6 +30,8 @@ enum Bench {
     Zip(zip::Options),
     /// A sort of records, by each way to exchange them, beside what a socket carries.
     Sort(sort::Options),
+    /// Training from storage that answers late, with blocks fetched ahead and without.
+    Objects(objects::Options),
     /// One of the processes of `zip`.
     #[command(hide = true)]
     ZipMember,
@@ -39,6 +42,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         Bench::FirstLight(options) => first_light::run(&options),
         Bench::Zip(options) => zip::run(&options),
         Bench::Sort(options) => sort::run(&options),
+        Bench::Objects(options) => objects::run(&options),
         Bench::ZipMember => zip::member::run(),
     }
 }

@@ -1,11 +1,10 @@
 //! A report of a training run: one HTML file with everything in it, readable in dark and in light.
 
 use std::fmt::Write;
-use std::path::Path;
 
 use plotters::prelude::*;
 
-use crate::failure::{Failure, with};
+use crate::failure::Failure;
 
 /// Seen well on dark and on light.
 const LINE: RGBColor = RGBColor(0x3b, 0x82, 0xf6);
@@ -18,13 +17,8 @@ const STYLE: &str = ":root{color-scheme:light dark}\
     svg{width:100%;height:auto}table{border-collapse:collapse}\
     td,th{padding:.2rem 1.5rem .2rem 0;text-align:left;font-weight:normal}th{opacity:.7}";
 
-/// Writes a page with a curve of loss over rows and a table of figures, each a name and a value.
-pub(crate) fn write(
-    page: &Path,
-    title: &str,
-    curve: &[(u64, f64)],
-    figures: &[(&str, String)],
-) -> Result<(), Failure> {
+/// A page with a curve of loss over rows and a table of figures, each a name and a value.
+pub(crate) fn page(title: &str, curve: &[(u64, f64)], figures: &[(&str, String)]) -> Result<String, Failure> {
     let svg = plot(curve).map_err(|error| Failure::Failed(format!("cannot draw the curve: {error}")))?;
     let mut rows = String::new();
     for (name, value) in figures {
@@ -32,13 +26,12 @@ pub(crate) fn write(
         let _ = write!(rows, "<tr><th scope=\"row\">{}</th><td>{}</td></tr>", escaped(name), escaped(value));
     }
     let title = escaped(title);
-    let html = format!(
+    Ok(format!(
         "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{title}</title>\
          <meta name=\"viewport\" content=\"width=device-width\"><style>{STYLE}</style></head><body>\
          <h1>{title}</h1><h2>Progressive log loss over rows learned from</h2>{svg}\
          <table>{rows}</table></body></html>\n"
-    );
-    std::fs::write(page, html).map_err(with(page.display()))
+    ))
 }
 
 fn plot(curve: &[(u64, f64)]) -> Result<String, Box<dyn std::error::Error>> {

@@ -12,7 +12,7 @@ pub(crate) mod command;
 mod kernel;
 mod peers;
 mod store;
-mod synthetic;
+pub(crate) mod synthetic;
 
 use std::path::PathBuf;
 
@@ -54,8 +54,8 @@ impl Options {
 
 /// The text files that a run works on.
 pub(crate) struct Files {
-    train: PathBuf,
-    test: PathBuf,
+    pub(crate) train: PathBuf,
+    pub(crate) test: PathBuf,
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {

@@ -40,7 +40,7 @@ pub(crate) struct Arguments {
     token_file: Option<PathBuf>,
     /// The folder that keeps how many lives it has had.
     #[arg(long, value_name = "FOLDER", default_value = "cirrus-controller")]
-    folder: PathBuf,
+    folder: String,
     /// Channels at a time.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     channels_max: u32,
@@ -52,7 +52,7 @@ pub(crate) struct Arguments {
 pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> {
     let token = token(arguments.token_file.as_deref())?;
     let limits = Limits { channels_max: arguments.channels_max, members_max: arguments.members_max };
-    let epochs = Epochs::Kept(object::open(&super::text(&arguments.folder)?)?);
+    let epochs = Epochs::Kept(object::open(&arguments.folder)?);
     let spec = ControllerSpec::new(&arguments.listen, Job::new(ONLY_JOB, &token, limits), epochs);
     let interrupt = Interrupt::listen().map_err(with("cannot listen for Ctrl-C"))?;
     super::process::runtime()?.block_on(async {
