@@ -1,5 +1,7 @@
 //! The promises of the trait, held against the local folder and the wrapper.
 
+use std::sync::Arc;
+
 use super::faulty::FailAfter;
 use super::*;
 use crate::io::IoThread;
