@@ -79,11 +79,8 @@ mod tests {
 
     #[test]
     fn a_page_holds_curve_and_figures_and_nothing_from_outside() {
-        let folder = tempfile::tempdir().unwrap();
-        let page = folder.path().join("report.html");
         let curve = [(1000, 0.6), (2000, 0.5), (3000, 0.45)];
-        write(&page, "a <title>", &curve, &[("AUC", "0.75 & more".to_owned())]).unwrap();
-        let html = std::fs::read_to_string(&page).unwrap();
+        let html = page("a <title>", &curve, &[("AUC", "0.75 & more".to_owned())]).unwrap();
         assert!(
             html.contains("<polyline")
                 && html.contains("0.75 &amp; more")
@@ -95,9 +92,6 @@ mod tests {
 
     #[test]
     fn a_run_without_points_has_a_page_too() {
-        let folder = tempfile::tempdir().unwrap();
-        let page = folder.path().join("report.html");
-        write(&page, "short", &[], &[]).unwrap();
-        assert!(std::fs::read_to_string(&page).unwrap().contains("too little"));
+        assert!(page("short", &[], &[]).unwrap().contains("too little"));
     }
 }
