@@ -4,6 +4,7 @@
 //! and nothing here is ever asserted.
 
 mod first_light;
+mod objects;
 mod sort;
 mod store;
 mod zip;
@@ -32,6 +33,8 @@ enum Bench {
     Sort(sort::Options),
     /// The data store, from one worker and from hundreds, on one server and on two.
     Store(store::Options),
+    /// Training from storage that answers late, with blocks fetched ahead and without.
+    Objects(objects::Options),
     /// One of the processes of `zip`.
     #[command(hide = true)]
     ZipMember,
@@ -48,6 +51,7 @@ fn main() -> Result<(), Error> {
         Bench::Zip(options) => zip::run(&options).map_err(|error| -> Error { error }),
         Bench::Sort(options) => sort::run(&options),
         Bench::Store(options) => store::run(&options),
+        Bench::Objects(options) => objects::run(&options),
         Bench::ZipMember => zip::member::run(),
         Bench::ZipDaemon => zip::daemon::run().map_err(|error| -> Error { error }),
     }

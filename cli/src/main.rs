@@ -10,8 +10,10 @@ mod failure;
 mod interrupt;
 mod job_folder;
 mod own_process;
+mod place;
 mod progress;
 mod report;
+mod scratch;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;

@@ -54,6 +54,14 @@ impl Distribution {
         if workers == 1 { 2 } else { 1 }
     }
 
+    /// How many blocks each of so many workers fetches ahead, of so many in a pass: enough to hide the latency of
+    /// object storage, and so few that at the end of a pass no worker sits on what another one could do.
+    #[must_use]
+    pub fn blocks_ahead(blocks: usize, workers: u32) -> u32 {
+        let share = blocks / (4 * workers.max(1) as usize);
+        u32::try_from(share).unwrap_or(u32::MAX).clamp(3, 12)
+    }
+
     /// Time between snapshots unless told otherwise.
     pub const SNAPSHOT_INTERVAL: Duration = Duration::from_secs(10);
     /// After this long without a result a worker counts as stuck.
@@ -162,6 +170,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 fn specification(job: &TrainJob, ids: Vec<BlockId>, distribution: Distribution) -> JobSpec {
     let description = job.to_json();
     let seed = job.seed();
+    let blocks_ahead = Distribution::blocks_ahead(ids.len(), distribution.workers);
     JobSpec {
         workers: distribution.workers,
         passes: job.passes(),
@@ -172,6 +181,7 @@ fn specification(job: &TrainJob, ids: Vec<BlockId>, distribution: Distribution) 
             model: description.clone(),
             learner: description.clone(),
             window: distribution.window,
+            blocks_ahead,
             buffer_bytes: distribution.buffer_bytes,
             reconnect_ms: 50,
             reconnects_max: 600,

@@ -3,6 +3,8 @@
 //! It uses the very learner of the workers and the very table of the store, one after the other: after each block
 //! the table holds what a store would hold whose only worker reads again after each of its updates, bit for bit.
 
+use std::time::Duration;
+
 use cirrus_core::ids::{CallId, GradientName, Pass};
 use cirrus_protocol::error::FormatError;
 use cirrus_protocol::gradient::{KeyReference, Update};
@@ -61,6 +63,8 @@ pub struct Progress {
     pub blocks_in_pass: u64,
     /// Rows learnt from and their summed loss, in this pass.
     pub so_far: BlockReport,
+    /// How long blocks were waited for, in all passes: what prefetching could not hide.
+    pub waited: Duration,
 }
 
 /// A finished pass.
@@ -159,10 +163,17 @@ pub fn train_local(
     let mut trainer = LocalTrainer::new(job);
     let mut summaries = Vec::new();
     for pass in passes {
-        let mut state =
-            Progress { pass, blocks: 0, blocks_in_pass: ids.len() as u64, so_far: BlockReport::default() };
-        for block in blocks.by_ref().take(ids.len()) {
+        let mut state = Progress {
+            pass,
+            blocks: 0,
+            blocks_in_pass: ids.len() as u64,
+            so_far: BlockReport::default(),
+            waited: Duration::ZERO,
+        };
+        for _ in 0..ids.len() {
+            let Some(block) = blocks.next() else { break };
             let block = block?;
+            state.waited = blocks.statistics().stall;
             let report = trainer.learn(GradientName { pass, block: block.id(), part: 0 }, &block)?;
             state.blocks += 1;
             state.so_far.rows += report.rows;

@@ -10,7 +10,7 @@
 pub(crate) mod command;
 mod kernel;
 mod peers;
-mod synthetic;
+pub(crate) mod synthetic;
 
 use std::path::PathBuf;
 
@@ -52,8 +52,8 @@ impl Options {
 
 /// The text files that a run works on.
 pub(crate) struct Files {
-    train: PathBuf,
-    test: PathBuf,
+    pub(crate) train: PathBuf,
+    pub(crate) test: PathBuf,
 }
 
 pub(crate) fn run(options: &Options) -> Result<(), Box<dyn std::error::Error>> {

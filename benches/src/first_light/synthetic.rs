@@ -28,7 +28,7 @@ fn values_of(column: u64) -> f64 {
 }
 
 /// Writes `rows` training rows and a tenth as many test rows as LIBSVM text.
-pub(super) fn write(folder: &Path, rows: u64, bits: u8) -> std::io::Result<Files> {
+pub(crate) fn write(folder: &Path, rows: u64, bits: u8) -> std::io::Result<Files> {
     let files = Files { train: folder.join("train.libsvm"), test: folder.join("test.libsvm") };
     write_rows(&files.train, 0..rows, bits)?;
     write_rows(&files.test, rows..rows + rows / 10, bits)?;

@@ -43,7 +43,7 @@ pub(crate) struct Arguments {
     token_file: Option<PathBuf>,
     /// The folder that keeps how many lives it has had.
     #[arg(long, value_name = "FOLDER", default_value = "cirrus-controller")]
-    folder: PathBuf,
+    folder: String,
     /// Channels at a time.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     channels_max: u32,
@@ -66,7 +66,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
     let token = token(arguments.token_file.as_deref())?;
     let limits = Limits { channels_max: arguments.channels_max, members_max: arguments.members_max };
     let tokens = BTreeMap::from([(ONLY_JOB, auth::digest(&token))]);
-    let epochs = Epochs::Kept(object::open(&super::text(&arguments.folder)?)?);
+    let epochs = Epochs::Kept(object::open(&arguments.folder)?);
     let recording = arguments.trace.as_ref().map(Recording::create).transpose()?;
     let mut spec = ControllerSpec::new(&arguments.listen, Job::new(ONLY_JOB, &token, limits), epochs);
     spec.recording.clone_from(&recording);

@@ -1,6 +1,5 @@
 //! `cirrus demo`: the whole of it on real data, with a worker killed half-way.
 
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use cirrus_ml::distributed::Distribution;
@@ -8,7 +7,9 @@ use cirrus_ml::job::{Description, TrainJob};
 use cirrus_ml::load::{ColumnOptions, Input, LoadOptions};
 use cirrus_ml::metrics::Metrics;
 use cirrus_protocol::job::Role;
+use cirrus_runtime::io::IoThread;
 use cirrus_runtime::job::Progress;
+use cirrus_runtime::object;
 use clap::Args;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::json;
@@ -17,6 +18,7 @@ use super::train::{Plan, Run, train, workers_json};
 use super::{cores, evaluate, grouped, load, open_dataset, print_json, print_text, reading, write_model};
 use crate::failure::{Failure, with};
 use crate::interrupt::Interrupt;
+use crate::place::within;
 use crate::{Output, curve, report};
 
 /// Every 15th flight of the first half of 2001 in the United States; see examples/flights/SOURCE.md.
@@ -50,9 +52,9 @@ const PAIRS: [[&str; 2]; 8] = [
     cirrus demo\n  \
     cirrus demo --workers 2 --passes 3 --out /tmp/demo")]
 pub(crate) struct Arguments {
-    /// The folder for the dataset, the model and report.html. What an earlier demo left there is replaced.
+    /// The folder, a path or URL, for the dataset, the model and report.html. What an earlier demo left there is replaced.
     #[arg(long, value_name = "FOLDER", default_value = "cirrus-demo")]
-    out: PathBuf,
+    out: String,
     /// Worker processes.
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..))]
     workers: u32,
@@ -74,11 +76,11 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
             eprintln!("{line}");
         }
     };
-    let folder = &arguments.out;
-    std::fs::create_dir_all(folder).map_err(with(folder.display()))?;
-    let place = folder.join("flights");
+    let folder = arguments.out.as_str();
+    let dataset = within(folder, "flights");
     let interrupt = Interrupt::listen().map_err(with("cannot listen for Ctrl-C"))?;
-    let loaded = load_flights(&place, &interrupt, output)?;
+    let reading = reading()?;
+    let loaded = load_flights(&dataset, (&reading.io, &interrupt), output)?;
     let manifest = &loaded.manifest;
     say(&format!(
         "loaded {} training and {} test rows of flights in {:.1} s",
@@ -87,8 +89,6 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
         loaded.time.as_secs_f64()
     ));
 
-    let reading = reading()?;
-    let dataset = super::text(&place)?;
     let opened = open_dataset(&dataset, &reading.io)?;
     let description = Description {
         hash_bits: manifest.hash_bits,
@@ -99,7 +99,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
     let plan = Plan {
         job: TrainJob::try_from(description).map_err(|error| Failure::Usage(error.to_string()))?,
         dataset,
-        model: folder.join("flights.model"),
+        model: within(folder, "flights.model"),
         workers: arguments.workers,
         staleness_bound: None,
         window: Distribution::window_for(arguments.workers),
@@ -113,17 +113,20 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
     let kill = Arc::new(Mutex::new(Kill::default()));
     let killer = killer(Arc::clone(&kill), blocks * u64::from(arguments.passes), !output.quiet);
     let run = train(&plan, &opened, &reading, output, Some(&interrupt), killer)?;
-    write_model(&super::text(&plan.model)?, &run.trained.model, &reading.io)?;
+    write_model(&plan.model, &run.trained.model, &reading.io)?;
     let kill = *kill.lock().unwrap_or_else(PoisonError::into_inner);
-    let page = folder.join("report.html");
-    report::write(&page, "Cirrus: flights of 2001", &run.curve, &figures(&run, arguments.workers, kill))?;
+    let page = within(folder, "report.html");
+    let figures = figures(&run, arguments.workers, kill);
+    let html = report::page("Cirrus: flights of 2001", &run.curve, &figures)?;
+    let (store, key) = object::open_object(&page)?;
+    reading.io.block_on(store.put(&key, html.into()))?;
     show(&run, &page, kill, output)?;
     judge(run.metrics.as_ref())
 }
 
 fn load_flights(
-    place: &Path,
-    interrupt: &Interrupt,
+    place: &str,
+    (io, interrupt): (&IoThread, &Interrupt),
     output: Output,
 ) -> Result<cirrus_ml::load::LoadReport, Failure> {
     let options = LoadOptions {
@@ -141,7 +144,7 @@ fn load_flights(
     };
     let input =
         Input::new("flights-2001.csv.zst", Some(FLIGHTS.len() as u64), Box::new(interrupt.wrap(FLIGHTS)))?;
-    load::into_dataset(input, place, &options, cores(), interrupt, output)
+    load::into_dataset(input, place, &options, cores(), (io, interrupt), output)
 }
 
 /// Kills the process of one worker when half of all blocks are done, as a machine that fails would.
@@ -198,7 +201,7 @@ fn figures(run: &Run, workers: u32, kill: Kill) -> Vec<(&'static str, String)> {
     figures
 }
 
-fn show(run: &Run, page: &Path, kill: Kill, output: Output) -> Result<(), Failure> {
+fn show(run: &Run, page: &str, kill: Kill, output: Output) -> Result<(), Failure> {
     let peak = run.outcome.iter().flat_map(|outcome| &outcome.workers);
     let peak = peak.map(|(_, took)| took.peak_memory_bytes).max().unwrap_or(0);
     let gradients = run.outcome.as_ref().map(|outcome| outcome.store);
@@ -235,7 +238,7 @@ fn show(run: &Run, page: &Path, kill: Kill, output: Output) -> Result<(), Failur
         gradients.unwrap_or_default(),
         grouped(run.rows_per_second() as u64),
         peak as f64 / 1e6,
-        page.display()
+        page
     ))
 }
 

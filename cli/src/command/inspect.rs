@@ -1,18 +1,19 @@
 //! `cirrus inspect`: what is inside a dataset, a partition or a model.
 
-use std::path::{Path, PathBuf};
-
 use bytes::Bytes;
+use cirrus_ml::reading::Reading;
 use cirrus_protocol::manifest::{MANIFEST_NAME, Part};
 use cirrus_protocol::model::Model;
 use cirrus_protocol::partition::{Block, DecodedBlock, Partition, entropy_bound};
 use cirrus_runtime::dataset::{Dataset, Side};
+use cirrus_runtime::object;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{grouped, open_dataset, print_json, print_text, reading};
+use super::{grouped, is_dataset, open_dataset, print_json, print_text, reading};
 use crate::Output;
 use crate::failure::{Failure, with};
+use crate::place;
 
 /// Shows what is inside a dataset's folder, one of its partitions, or a model.
 ///
@@ -23,30 +24,31 @@ use crate::failure::{Failure, with};
 #[command(after_help = "Examples:\n  \
     cirrus inspect clicks.cirrus\n  \
     cirrus inspect clicks.cirrus/train-00000\n  \
-    cirrus inspect clicks.model --json")]
+    cirrus inspect clicks.model --json\n  \
+    cirrus inspect s3://bucket/clicks")]
 pub(crate) struct Arguments {
-    /// A dataset, partition or model.
-    path: PathBuf,
+    /// A dataset, partition or model: a path or URL.
+    path: String,
 }
 
 pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> {
-    let path = &arguments.path;
-    let found = if path.is_dir() {
-        of_dataset(path)?
-    } else if path.file_name().is_some_and(|name| name == MANIFEST_NAME) {
-        of_dataset(path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")))?
+    let path = arguments.path.as_str();
+    let reading = reading()?;
+    let found = if path.rsplit('/').next() == Some(MANIFEST_NAME) {
+        of_dataset(place::folder_of(path), &reading)?
+    } else if is_dataset(path, &reading.io)? {
+        of_dataset(path, &reading)?
     } else {
-        of_file(path)?
+        of_file(path, &reading)?
     };
     if output.json { print_json(&found) } else { print_text(&as_text(&found, 0)) }
 }
 
-fn of_dataset(folder: &Path) -> Result<Value, Failure> {
-    let reading = reading()?;
-    let dataset = open_dataset(&super::text(folder)?, &reading.io)?;
+fn of_dataset(folder: &str, reading: &Reading) -> Result<Value, Failure> {
+    let dataset = open_dataset(folder, &reading.io)?;
     let manifest = dataset.manifest();
     let sides = [(Side::Train, &manifest.train), (Side::Test, &manifest.test)];
-    let [train, test] = sides.map(|(side, part)| of_part(&dataset, side, part, &reading));
+    let [train, test] = sides.map(|(side, part)| of_part(&dataset, side, part, reading));
     Ok(json!({
         "kind": "dataset",
         "format_version": manifest.format_version,
@@ -60,12 +62,7 @@ fn of_dataset(folder: &Path) -> Result<Value, Failure> {
     }))
 }
 
-fn of_part(
-    dataset: &Dataset,
-    side: Side,
-    part: &Part,
-    reading: &cirrus_ml::reading::Reading,
-) -> Result<Value, Failure> {
+fn of_part(dataset: &Dataset, side: Side, part: &Part, reading: &Reading) -> Result<Value, Failure> {
     let blocks = dataset.part(side);
     let mut bound = Bound::new(dataset.manifest().hash_bits);
     for block in reading.blocks(&blocks, blocks.blocks().collect::<Vec<_>>()) {
@@ -87,11 +84,18 @@ fn of_part(
     ))
 }
 
-fn of_file(path: &Path) -> Result<Value, Failure> {
-    let bytes = Bytes::from(std::fs::read(path).map_err(with(path.display()))?);
+fn of_file(path: &str, reading: &Reading) -> Result<Value, Failure> {
+    let bytes = match place::local(path)? {
+        // Whatever can be read, under any name.
+        Some(file) => Bytes::from(std::fs::read(&file).map_err(with(path))?),
+        None => {
+            let (store, key) = object::open_object(path)?;
+            reading.io.block_on(store.get(&key))?
+        }
+    };
     let model = Model::decode(&bytes);
     let partition = Partition::parse(bytes.clone());
-    let named = |error: &dyn std::fmt::Display| Failure::Failed(format!("{}: {error}", path.display()));
+    let named = |error: &dyn std::fmt::Display| Failure::Failed(format!("{path}: {error}"));
     match (model, partition) {
         (Ok(model), _) => Ok(of_model(&model, bytes.len())),
         (_, Ok(partition)) => of_partition(&partition, &bytes).map_err(|error| named(&error)),

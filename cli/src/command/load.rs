@@ -1,8 +1,6 @@
 //! `cirrus load`: text to a dataset.
 
-use std::fs::File;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cirrus_ml::load::{
@@ -14,9 +12,10 @@ use cirrus_runtime::pool::WorkPool;
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::{beside, cores, grouped, print_json, print_text, text};
+use super::{cores, grouped, print_json, print_text};
 use crate::failure::{Failure, with};
 use crate::interrupt::Interrupt;
+use crate::place::{self, beside};
 use crate::{Output, progress};
 
 /// Reads CSV or LIBSVM text and writes a dataset that `train` reads fast.
@@ -29,16 +28,17 @@ use crate::{Output, progress};
     cirrus load clicks.libsvm --test clicks.test.libsvm\n  \
     cirrus load flights.csv.zst --label delayed --numeric distance \\\n      \
     --categorical day,hour,origin --pairs origin:hour,origin:day\n  \
-    cirrus load clicks.tsv --out clicks --label 1 --no-header --on-error skip")]
+    cirrus load clicks.tsv --out clicks --label 1 --no-header --on-error skip\n  \
+    cirrus load s3://bucket/raw/clicks.tsv.gz --out s3://bucket/clicks --label 1 --no-header")]
 pub(crate) struct Arguments {
-    /// The text file.
-    input: PathBuf,
-    /// The dataset's folder [default: the input's name with the ending .cirrus]
+    /// The text file: a path, or a URL (s3://bucket/name, file:///path).
+    input: String,
+    /// The dataset's folder, a path or URL [default: the input's name with the ending .cirrus]
     #[arg(long, value_name = "FOLDER")]
-    out: Option<PathBuf>,
+    out: Option<String>,
     /// The test rows come from this file, and all rows of the input are for training.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["test_percent", "split_seed"])]
-    test: Option<PathBuf>,
+    test: Option<String>,
     /// How many of a hundred rows are test rows, chosen by a hash of the line.
     #[arg(long, value_name = "PERCENT", default_value_t = 10)]
     test_percent: u8,
@@ -138,9 +138,11 @@ impl Arguments {
 pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> {
     let out = arguments.out.clone().unwrap_or_else(|| beside(&arguments.input, "cirrus"));
     let interrupt = Interrupt::listen().map_err(with("cannot listen for Ctrl-C"))?;
-    let input = open(&arguments.input, &interrupt)?;
+    let io = IoThread::start().map_err(with("cannot start a thread"))?;
+    // The file reads until the user interrupts.
+    let input = Input::open_within(&arguments.input, &io, |source| Box::new(interrupt.wrap(source)))?;
     let threads = arguments.threads.unwrap_or_else(cores);
-    let report = into_dataset(input, &out, &arguments.options(), threads, &interrupt, output)?;
+    let report = into_dataset(input, &out, &arguments.options(), threads, (&io, &interrupt), output)?;
     let (train, test) = (&report.manifest.train, &report.manifest.test);
     if output.json {
         return print_json(&json!({
@@ -163,7 +165,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
     };
     print_text(&format!(
         "{}: {} training rows, {} test rows{skipped}; {:.1} s, {:.0} MB/s\n",
-        out.display(),
+        out,
         grouped(train.rows),
         grouped(test.rows),
         report.time.as_secs_f64(),
@@ -171,30 +173,17 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
     ))
 }
 
-/// A file that reads until the user interrupts.
-fn open(path: &Path, interrupt: &Interrupt) -> Result<Input, Failure> {
-    let failed = |source| LoadError::Read { file: path.display().to_string().into(), source };
-    let file = File::open(path).map_err(failed)?;
-    let metadata = file.metadata().map_err(failed)?;
-    if metadata.is_dir() {
-        return Err(failed(std::io::ErrorKind::IsADirectory.into()).into());
-    }
-    let length = metadata.is_file().then_some(metadata.len());
-    Ok(Input::new(&path.display().to_string(), length, Box::new(interrupt.wrap(file)))?)
-}
-
 /// Loads with a progress bar.
 pub(super) fn into_dataset(
     input: Input,
-    out: &Path,
+    out: &str,
     options: &LoadOptions,
     threads: NonZeroUsize,
-    interrupt: &Interrupt,
+    (io, interrupt): (&IoThread, &Interrupt),
     output: Output,
 ) -> Result<LoadReport, Failure> {
-    let io = IoThread::start().map_err(with("cannot start a thread"))?;
     let pool = Arc::new(WorkPool::new(threads).map_err(with("cannot start threads"))?);
-    let store = object::open(&text(out)?)?;
+    let store = object::open(out)?;
     let bar = progress::of_bytes(output);
     bar.set_message("loading");
     let mut on_progress = |at: cirrus_ml::load::Progress| {
@@ -203,12 +192,12 @@ pub(super) fn into_dataset(
         }
         bar.set_position(at.bytes);
     };
-    let target = Target { store: &store, prefix: "", io: &io };
+    let target = Target { store: &store, prefix: "", io };
     let loaded = load(input, &target, options, &pool, &mut on_progress);
     bar.finish_and_clear();
     loaded.map_err(|error| {
         // A folder that holds nothing is all that is left of a load that failed; another one stays.
-        let _ = std::fs::remove_dir(out);
+        place::remove_if_empty(out);
         if interrupt.is_set() { Failure::Interrupted } else { refused(error) }
     })
 }

@@ -14,12 +14,12 @@ mod train;
 mod zip;
 
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
 use cirrus_ml::reading::Reading;
+use cirrus_protocol::manifest::MANIFEST_NAME;
 use cirrus_protocol::model::Model;
 use cirrus_runtime::blocks::PrefetchOptions;
 use cirrus_runtime::dataset::{Dataset, DatasetError};
@@ -30,6 +30,7 @@ use clap::Subcommand;
 
 use crate::Output;
 use crate::failure::{Failure, with};
+use crate::place;
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
@@ -96,6 +97,18 @@ fn open_dataset(url: &str, io: &IoThread) -> Result<Dataset, Failure> {
     })
 }
 
+/// Whether a place is a dataset: a folder, or, where there are no folders, one with a manifest.
+fn is_dataset(url: &str, io: &IoThread) -> Result<bool, Failure> {
+    if place::local(url)?.is_some() {
+        return Ok(place::is_folder(url));
+    }
+    match io.block_on(object::open(url)?.head(MANIFEST_NAME)) {
+        Ok(_) => Ok(true),
+        Err(ObjectError { fault: ObjectFault::NotFound, .. }) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
 fn read_model(url: &str, io: &IoThread) -> Result<Model, Failure> {
     let (store, key) = object::open_object(url)?;
     let bytes = io.block_on(store.get(&key))?;
@@ -108,27 +121,6 @@ fn write_model(url: &str, model: &Model, io: &IoThread) -> Result<u64, Failure> 
     let length = bytes.len() as u64;
     io.block_on(store.put(&key, bytes))?;
     Ok(length)
-}
-
-/// `path` with its endings for compression and format replaced by `.ending`: `a/b.csv.zst` becomes `a/b.ending`.
-fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut stem = path.to_path_buf();
-    for endings in [&["gz", "zst"][..], &["libsvm", "svm", "csv", "tsv", "txt", "cirrus"][..]] {
-        if stem.extension().is_some_and(|found| endings.iter().any(|ending| found == *ending)) {
-            stem.set_extension("");
-        }
-    }
-    let mut name = stem.file_name().unwrap_or_default().to_os_string();
-    name.push(".");
-    name.push(ending);
-    stem.with_file_name(name)
-}
-
-/// A path as text, which is what places are given as.
-fn text(path: &Path) -> Result<String, Failure> {
-    path.to_str()
-        .map(str::to_owned)
-        .ok_or_else(|| Failure::Failed(format!("{}: the name is not UTF-8; rename it", path.display())))
 }
 
 /// Prints a JSON document on standard output.
@@ -159,15 +151,6 @@ pub(crate) fn grouped(number: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_default_output_stands_beside_its_input() {
-        let beside = |path: &str| beside(Path::new(path), "cirrus").display().to_string();
-        assert_eq!(beside("data/clicks.csv.zst"), "data/clicks.cirrus");
-        assert_eq!(beside("flights3m.train.libsvm"), "flights3m.train.cirrus");
-        assert_eq!(beside("rows"), "rows.cirrus");
-        assert_eq!(super::beside(Path::new("a/clicks.cirrus"), "model"), Path::new("a/clicks.model"));
-    }
 
     #[test]
     fn thousands_are_set_apart() {

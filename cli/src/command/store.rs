@@ -48,9 +48,9 @@ pub(crate) struct Arguments {
     /// The file that holds the token, instead of CIRRUS_TOKEN.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
-    /// The folder that keeps its epoch and its snapshots.
+    /// The folder that keeps its epoch and its snapshots; or a URL, as s3://BUCKET/PREFIX.
     #[arg(long, value_name = "FOLDER", default_value = "cirrus-store")]
-    folder: PathBuf,
+    folder: String,
     /// Where /health and /metrics (for Prometheus) are answered over HTTP, to whoever asks [default: nowhere]
     #[arg(long, value_name = "ADDRESS")]
     health: Option<String>,
@@ -115,7 +115,7 @@ fn server(arguments: &Arguments, token: &str) -> Result<StoreServer, Failure> {
     }
     let interval = u32::try_from(arguments.snapshot_interval.as_millis()).unwrap_or(u32::MAX);
     Ok(StoreServer {
-        disk: Disk::new(object::open(&super::text(&arguments.folder)?)?, "store/"),
+        disk: Disk::new(object::open(&arguments.folder)?, "store/"),
         config: Config {
             staleness: arguments.staleness.0.map_or(Staleness::Asynchronous, Staleness::Bounded),
             workers_max: arguments.workers_max,

@@ -22,14 +22,13 @@ use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 
 use super::process::LISTEN_AT;
-use super::{
-    beside, cores, evaluate as show, grouped, open_dataset, print_json, print_text, reading, write_model,
-};
+use super::{cores, evaluate as show, grouped, open_dataset, print_json, print_text, reading, write_model};
 use crate::Output;
 use crate::display::Display;
 use crate::failure::{Failure, with};
 use crate::interrupt::Interrupt;
-use crate::job_folder::JobFolder;
+use crate::place;
+use crate::scratch::Scratch;
 
 /// Trains sparse logistic regression on a dataset.
 ///
@@ -42,13 +41,14 @@ use crate::job_folder::JobFolder;
     cirrus train clicks.cirrus --optimizer sgd --rate 0.002 --l2 1e-6 --workers 1\n  \
     cirrus train clicks.cirrus --optimizer ftrl --l1 2 --rate 0.05     a sparse model\n  \
     cirrus train clicks.cirrus --job job.json    with {\"rate\": 0.05, \"l2\": 0.01} in job.json\n  \
-    cirrus train clicks.cirrus --staleness sync --json > result.json")]
+    cirrus train clicks.cirrus --staleness sync --json > result.json\n  \
+    cirrus train s3://bucket/clicks --workers 4 --out s3://bucket/clicks.model")]
 pub(crate) struct Arguments {
-    /// The dataset: a folder that `cirrus load` wrote.
+    /// The dataset: a folder that `cirrus load` wrote, by a path or URL.
     dataset: String,
-    /// The model's file [default: the dataset's name with the ending .model]
+    /// The model's file, a path or URL [default: the dataset's name with the ending .model]
     #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
+    out: Option<String>,
     /// Worker processes; 0 trains in this process, without a store [default: one a core]
     #[arg(long, value_name = "N")]
     workers: Option<u32>,
@@ -64,6 +64,9 @@ pub(crate) struct Arguments {
     /// Seconds between snapshots of the model, from which a store that died comes back [default: 10]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     snapshot_interval: Option<Duration>,
+    /// Room for blocks that each worker fetches ahead, in bytes [default: 8388608]
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..))]
+    buffer_bytes: Option<u32>,
 }
 
 /// What is learnt, and how.
@@ -233,7 +236,8 @@ fn described(file: &Path) -> Result<Description, Failure> {
 pub(super) struct Plan {
     pub(super) job: TrainJob,
     pub(super) dataset: String,
-    pub(super) model: PathBuf,
+    /// A path or URL.
+    pub(super) model: String,
     /// 0: in this process.
     pub(super) workers: u32,
     pub(super) staleness_bound: Option<u32>,
@@ -250,6 +254,8 @@ pub(super) struct Run {
     pub(super) curve: Vec<(u64, f64)>,
     /// From the first block to the last.
     pub(super) seconds: f64,
+    /// How long blocks were waited for, in seconds: what fetching ahead could not hide. Of several workers, on average.
+    pub(super) waited: f64,
     /// Without a test part there are none.
     pub(super) metrics: Option<Metrics>,
 }
@@ -265,7 +271,10 @@ impl Run {
 }
 
 pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> {
-    let reading = reading()?;
+    let mut reading = reading()?;
+    if let Some(buffer_bytes) = arguments.buffer_bytes {
+        reading.prefetch.buffer_bytes = buffer_bytes;
+    }
     let dataset = open_dataset(&arguments.dataset, &reading.io)?;
     let workers = arguments.workers.unwrap_or_else(|| u32::try_from(cores().get()).unwrap_or(1));
     if workers == 0 {
@@ -281,7 +290,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
     let plan = Plan {
         job: arguments.parameters.job(dataset.manifest().hash_bits)?,
         dataset: arguments.dataset.clone(),
-        model: arguments.out.clone().unwrap_or_else(|| beside(Path::new(&arguments.dataset), "model")),
+        model: arguments.out.clone().unwrap_or_else(|| place::beside(&arguments.dataset, "model")),
         workers,
         staleness_bound: arguments.staleness.unwrap_or_default().0,
         window: arguments.window.map_or_else(|| Distribution::window_for(workers), NonZeroU32::get),
@@ -291,18 +300,20 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
     let interrupt = (workers > 0).then(Interrupt::listen).transpose();
     let interrupt = interrupt.map_err(with("cannot listen for Ctrl-C"))?;
     let run = train(&plan, &dataset, &reading, output, interrupt.as_ref(), |_| ())?;
-    let bytes = write_model(&super::text(&plan.model)?, &run.trained.model, &reading.io)?;
+    let bytes = write_model(&plan.model, &run.trained.model, &reading.io)?;
     if output.json {
         return print_json(&as_json(&plan, &run, bytes));
     }
     let scores = run.metrics.as_ref().map(show::as_text).unwrap_or_default();
     print_text(&format!(
-        "trained: {} rows in {:.1} s ({} rows/s), progressive loss {:.4} in the last pass\n{scores}{}: {} weights\n",
+        "trained: {} rows in {:.1} s ({} rows/s), waited {:.1} s for blocks; progressive loss {:.4} in the last pass\n\
+         {scores}{}: {} weights\n",
         grouped(run.rows()),
         run.seconds,
         grouped(run.rows_per_second() as u64),
+        run.waited,
         run.trained.model.metadata.training.loss,
-        plan.model.display(),
+        plan.model,
         grouped(run.trained.model.keys.len() as u64),
     ))
 }
@@ -319,15 +330,19 @@ pub(super) fn train(
 ) -> Result<Run, Failure> {
     let blocks = dataset.part(Side::Train).blocks().count() as u64;
     let meter = Arc::new(Mutex::new(Display::new(plan.job.passes(), blocks, output)));
-    let (trained, outcome) = match interrupt {
-        None => (alone(plan, dataset, reading, &meter)?, None),
+    let (trained, waited, outcome) = match interrupt {
+        None => {
+            let (trained, waited) = alone(plan, dataset, reading, &meter)?;
+            (trained, waited, None)
+        }
         Some(interrupt) => {
             interrupt.patient(true);
             let ended = distributed(plan, dataset, reading, Arc::clone(&meter), interrupt, observe);
             // After an interrupt it stays patient: what is left to do is to say so.
             let (trained, outcome) = ended?;
             interrupt.patient(false);
-            (trained, Some(outcome))
+            let waited: u64 = outcome.workers.iter().map(|(_, took)| took.fetch_wait_micros).sum();
+            (trained, waited as f64 / 1e6 / f64::from(plan.workers.max(1)), Some(outcome))
         }
     };
     let mut display = meter.lock().unwrap_or_else(PoisonError::into_inner);
@@ -340,7 +355,7 @@ pub(super) fn train(
     if interrupt.is_some_and(Interrupt::is_set) {
         return Err(Failure::Interrupted);
     }
-    Ok(Run { trained, outcome, curve, seconds, metrics })
+    Ok(Run { trained, outcome, curve, seconds, waited, metrics })
 }
 
 fn alone(
@@ -348,7 +363,8 @@ fn alone(
     dataset: &Dataset,
     reading: &Reading,
     meter: &Mutex<Display>,
-) -> Result<Trained, Failure> {
+) -> Result<(Trained, f64), Failure> {
+    let mut waited = Duration::ZERO;
     let mut before = BlockReport::default();
     let mut pass = None;
     let learned = |at: &cirrus_ml::train::Progress| {
@@ -361,10 +377,12 @@ fn alone(
             loss_sum: at.so_far.loss_sum - before.loss_sum,
         };
         before = at.so_far;
+        waited = at.waited;
         meter.lock().unwrap_or_else(PoisonError::into_inner).block(at.pass.0, report);
     };
     meter.lock().unwrap_or_else(PoisonError::into_inner).begin();
-    Ok(train_local(&plan.job, dataset, reading, learned)?)
+    let trained = train_local(&plan.job, dataset, reading, learned)?;
+    Ok((trained, waited.as_secs_f64()))
 }
 
 fn distributed(
@@ -375,11 +393,7 @@ fn distributed(
     interrupt: &Interrupt,
     mut observe: impl FnMut(&Progress) + Send + 'static,
 ) -> Result<(Trained, JobOutcome), Failure> {
-    let parent =
-        plan.model.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(parent).map_err(with(parent.display()))?;
-    let folder = JobFolder::create_in(parent);
-    let folder = folder.map_err(with(format!("cannot make a folder for the job in {}", parent.display())))?;
+    let folder = Scratch::beside(&plan.model)?;
     let program = std::env::current_exe().map_err(with("cannot find this program"))?;
     let distribution = Distribution {
         workers: plan.workers,
@@ -388,7 +402,7 @@ fn distributed(
         buffer_bytes: reading.prefetch.buffer_bytes,
         snapshot_interval: plan.snapshot_interval,
         dataset: plan.dataset.clone(),
-        job_folder: super::text(folder.path())?,
+        job_folder: folder.place().to_owned(),
         worker_command: Command::new(&program, ["worker"]),
         store_command: Command::new(&program, ["job-store"]),
     };
@@ -399,7 +413,7 @@ fn distributed(
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(with("cannot start the runtime"))?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         let (job, control) = DistributedJob::new(
             plan.job.clone(),
             dataset,
@@ -422,7 +436,9 @@ fn distributed(
             DistributedError::Job(JobError::Stopped) => Failure::Interrupted,
             error => error.into(),
         })
-    })
+    });
+    runtime.block_on(folder.remove());
+    ended
 }
 
 fn as_json(plan: &Plan, run: &Run, model_bytes: u64) -> Value {
@@ -436,6 +452,7 @@ fn as_json(plan: &Plan, run: &Run, model_bytes: u64) -> Value {
         "rows": run.rows(),
         "seconds": run.seconds,
         "rows_per_second": run.rows_per_second(),
+        "fetch_wait_seconds": run.waited,
         "passes": passes,
         "curve": run.curve.iter().map(|(rows, loss)| json!([rows, loss])).collect::<Vec<_>>(),
         "held_out": run.metrics.as_ref().map(show::as_json),

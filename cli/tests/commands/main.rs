@@ -10,6 +10,7 @@ mod interrupt;
 mod job;
 mod kill;
 mod load;
+mod objects;
 mod run;
 mod sort;
 mod store;

@@ -6,11 +6,13 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Cursor, Read};
-use std::path::Path;
 use std::sync::Arc;
 
 use cirrus_protocol::checksum::crc32c_append;
 use cirrus_protocol::manifest::{Compression, SourceInfo};
+use cirrus_runtime::io::IoThread;
+use cirrus_runtime::object;
+use cirrus_runtime::object::reader::ObjectReader;
 use flate2::bufread::MultiGzDecoder;
 
 use super::error::LoadError;
@@ -52,20 +54,38 @@ impl Read for Counted {
 }
 
 impl Input {
-    /// Opens a file.
+    /// Opens a file, by a path or URL. Storage is driven by `io`.
     ///
     /// # Errors
-    /// [`LoadError::Read`] when it cannot be read, [`LoadError::Empty`] when it has no bytes.
-    pub fn open(path: &Path) -> Result<Self, LoadError> {
-        let name = path.display().to_string();
-        let failed = |source| LoadError::Read { file: name.as_str().into(), source };
-        let file = File::open(path).map_err(failed)?;
+    /// [`LoadError::Read`] when it cannot be read, [`LoadError::Empty`] when it has no bytes; [`LoadError::Object`]
+    /// and [`LoadError::Url`] for what is in object storage.
+    pub fn open(place: &str, io: &IoThread) -> Result<Self, LoadError> {
+        Self::open_within(place, io, |source| source)
+    }
+
+    /// As [`Input::open`], with `around` between what is read and its reader.
+    ///
+    /// # Errors
+    /// As [`Input::open`].
+    pub fn open_within(
+        place: &str,
+        io: &IoThread,
+        around: impl FnOnce(Box<dyn Read + Send>) -> Box<dyn Read + Send>,
+    ) -> Result<Self, LoadError> {
+        let Some(path) = object::local_path(place)? else {
+            let (store, key) = object::open_object(place)?;
+            let object = ObjectReader::open(store, &key, io)?;
+            return Self::new(place, Some(object.length()), around(Box::new(object)));
+        };
+        let name = path.as_str();
+        let failed = |source| LoadError::Read { file: name.into(), source };
+        let file = File::open(name).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
         if metadata.is_dir() {
             return Err(failed(io::ErrorKind::IsADirectory.into()));
         }
         // Pipes and devices have no length that means anything.
-        Self::new(&name, metadata.is_file().then_some(metadata.len()), Box::new(file))
+        Self::new(name, metadata.is_file().then_some(metadata.len()), around(Box::new(file)))
     }
 
     /// Takes any source of bytes; `length` is how many there are, if known, for progress.
@@ -157,8 +177,9 @@ impl Input {
             Text::Gzip(_) => "gzip",
             Text::Zstd(_) => "zstd",
         };
-        // What the operating system refuses is no fault of the data.
-        if source.raw_os_error().is_some() {
+        // What the operating system or object storage refuses is no fault of the data.
+        let by_storage = source.get_ref().is_some_and(|cause| cause.is::<object::ObjectError>());
+        if source.raw_os_error().is_some() || by_storage {
             return LoadError::Read { file, source };
         }
         match source.kind() {

@@ -6,7 +6,7 @@ use std::io;
 use std::sync::Arc;
 
 use cirrus_protocol::error::FormatError;
-use cirrus_runtime::object::ObjectError;
+use cirrus_runtime::object::{ObjectError, UrlError};
 use cirrus_runtime::pool::JobPanicked;
 
 /// At most so many bytes of the input are repeated in a message.
@@ -28,6 +28,9 @@ pub enum LoadError {
         /// The operating system's words.
         source: io::Error,
     },
+    /// A place leads nowhere.
+    #[error(transparent)]
+    Url(#[from] UrlError),
     /// Compressed input ends too early.
     #[error("{file}: the {compression} data ends in the middle; fetch the file again")]
     Truncated {

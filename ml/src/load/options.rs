@@ -1,7 +1,5 @@
 //! What a user can say about a load. What would have no effect is refused by name, where it becomes known.
 
-use std::path::PathBuf;
-
 use cirrus_protocol::partition::{BLOCK_ROWS, MAX_BLOCK_ROWS, MAX_HASH_BITS};
 
 use super::error::{LoadError, listed};
@@ -49,8 +47,8 @@ impl Default for LoadOptions {
 /// Where the test rows come from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TestSplit {
-    /// All rows of this file, of the same format; the source's own rows are all training rows.
-    File(PathBuf),
+    /// All rows of this file (a path or URL), of the same format; the source's own rows are all training rows.
+    File(String),
     /// Rows of the source, chosen by a hash of the line's bytes: equal lines are on the same side, and a row's side
     /// does not depend on where it stands.
     RowHash {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use cirrus_protocol::manifest::{FORMAT_VERSION, Manifest, Schema, SourceInfo};
 use cirrus_protocol::partition::{LabelKind, Shape};
 use cirrus_runtime::dataset::Side;
+use cirrus_runtime::io::IoThread;
 use cirrus_runtime::pool::WorkPool;
 
 use super::blocks::{BlockRows, Blocks, Builders, Placed, Tally};
@@ -84,7 +85,7 @@ pub(super) fn load_in_chunks(
 ) -> Result<LoadReport, LoadError> {
     let start = Instant::now();
     options.check(&FORMATS.map(Loader::name))?;
-    let (schema, train, test) = files(input, options, chunk_bytes)?;
+    let (schema, train, test) = files(input, options, chunk_bytes, target.io)?;
     let shape = Shape { hash_bits: options.hash_bits, labels: LabelKind::Binary };
     let mut writer = Writer::start(target, shape, options)?;
     let lengths =
@@ -125,6 +126,7 @@ fn files(
     input: Input,
     options: &LoadOptions,
     chunk_bytes: usize,
+    io: &IoThread,
 ) -> Result<(Schema, SourceFile, Option<SourceFile>), LoadError> {
     let source = Source::new(input, chunk_bytes)?;
     let head = Head::new(&source);
@@ -135,8 +137,8 @@ fn files(
     };
     let (division, test) = match &options.test {
         TestSplit::RowHash { percent, seed } => (Division::by_hash(*percent, *seed), None),
-        TestSplit::File(path) => {
-            let test = Source::new(Input::open(path)?, chunk_bytes)?;
+        TestSplit::File(place) => {
+            let test = Source::new(Input::open(place, io)?, chunk_bytes)?;
             (Division::All(Side::Train), Some(ready(test, Side::Test, Division::All(Side::Test))?))
         }
     };

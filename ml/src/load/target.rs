@@ -15,7 +15,7 @@ use cirrus_protocol::manifest::{MANIFEST_NAME, Manifest, Part};
 use cirrus_protocol::partition::{EncodedBlock, PartitionBuilder, Shape};
 use cirrus_runtime::dataset::Side;
 use cirrus_runtime::io::IoThread;
-use cirrus_runtime::object::{ObjectError, ObjectFault, ObjectStore};
+use cirrus_runtime::object::{ObjectError, ObjectFault, ObjectStore, Unfinished};
 use cirrus_runtime::pool::JobPanicked;
 
 use super::error::LoadError;
@@ -84,8 +84,9 @@ impl<'a> Writer<'a> {
             Ok(_) | Err(ObjectError { fault: ObjectFault::NotFound, .. }) => {}
             Err(error) => return Err(error.into()),
         }
+        let folder = target.prefix.trim_end_matches('/');
         // What cannot be removed harms nobody; whether this load can write shows soon enough.
-        let _ = target.io.block_on(target.store.remove_unfinished(target.prefix.trim_end_matches('/')));
+        let _ = target.io.block_on(target.store.remove_unfinished(folder, Unfinished::OfTheDead));
         let side = || {
             let builder = PartitionBuilder::new(shape, options.block_rows)?;
             Ok(SideWriter { builder, rows: 0, part: Part::default() })

@@ -18,6 +18,8 @@ pub struct WorkerDescription {
     pub learner: String,
     /// How many rounds the reads run ahead of the updates.
     pub window: u32,
+    /// How many blocks a worker may have leased beyond the rounds that are open, so that fetching runs ahead.
+    pub blocks_ahead: u32,
     /// Room for blocks that are being fetched, in bytes.
     pub buffer_bytes: u32,
     /// How long after a failed connection to the store the next try is made.

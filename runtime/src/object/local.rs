@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
-use super::{ObjectError, ObjectFault, ObjectFuture, ObjectInfo, ObjectStore, check_key};
+use super::{ObjectError, ObjectFault, ObjectFuture, ObjectInfo, ObjectStore, Unfinished, check_key};
 
 /// A folder as an object store. It is created by the first `put`.
 #[derive(Clone, Debug)]
@@ -113,7 +113,8 @@ impl ObjectStore for LocalFolder {
         })
     }
 
-    fn remove_unfinished<'a>(&'a self, folder: &'a str) -> ObjectFuture<'a, ()> {
+    /// A lock tells whose writer is gone: nobody else's are removed, whoever asks.
+    fn remove_unfinished<'a>(&'a self, folder: &'a str, _whose: Unfinished) -> ObjectFuture<'a, ()> {
         let (path, folder) = (self.root.join(folder), folder.to_owned());
         Box::pin(async move {
             let object = path.display().to_string();

@@ -7,24 +7,33 @@
 //! | object store | file |
 //! |---|---|
 //! | a folder of this machine | [`local`] |
-//! | a wrapper that runs out of space, for tests | [`faulty`] |
+//! | a prefix of a bucket, with the feature `s3` | `s3` |
+//! | wrappers that run out of space or answer late, for tests and measurements | [`faulty`] |
+//!
+//! [`url`] says which of them a URL leads to; [`reader`] reads one object as a stream.
 //!
 //! Calls are futures that run inside a tokio runtime; [`crate::io::IoThread`] lends one to callers that are not
-//! async. Nothing is retried here.
+//! async. What a store that is far away fails to answer it is asked again, a bounded number of times: see there.
 
 pub mod faulty;
 pub mod local;
+pub mod reader;
+#[cfg(feature = "s3")]
+pub mod s3;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(test)]
 mod tests;
+pub mod url;
 
 use std::future::Future;
 use std::ops::Range;
 use std::pin::Pin;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
 pub use local::LocalFolder;
+pub use url::{UrlError, local_path, open, open_object};
 
 /// The answer to a call on an object store, to be awaited inside a tokio runtime.
 pub type ObjectFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, ObjectError>> + Send + 'a>>;
@@ -56,13 +65,23 @@ pub trait ObjectStore: Send + Sync {
     fn head<'a>(&'a self, key: &'a str) -> ObjectFuture<'a, ObjectInfo>;
 
     /// Removes what puts that were cut short have left right below `folder` (a key without its last part; empty: at the
-    /// top), and nothing that somebody is still putting. There is nothing to do where no put leaves anything.
-    fn remove_unfinished<'a>(&'a self, _folder: &'a str) -> ObjectFuture<'a, ()> {
+    /// top). There is nothing to do where no put leaves anything.
+    fn remove_unfinished<'a>(&'a self, _folder: &'a str, _whose: Unfinished) -> ObjectFuture<'a, ()> {
         Box::pin(async { Ok(()) })
     }
 
     /// The object's full name, for messages to people.
     fn describe(&self, key: &str) -> String;
+}
+
+/// Whose unfinished puts are to be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unfinished {
+    /// Anybody's: the caller knows that nobody is putting anything there.
+    Everybodys,
+    /// Those that nobody can be putting any more: their writer is gone, or, where that cannot be told, they were begun
+    /// a day ago.
+    OfTheDead,
 }
 
 /// What is known of an object without reading it.
@@ -111,6 +130,9 @@ pub enum ObjectFault {
     /// The key is not one.
     #[error("not an object name: parts between `/` must not be empty or start with a dot")]
     BadName,
+    /// A storage that is far away did not do it: what it said, what was tried, and what to do.
+    #[error("{0}")]
+    Remote(String),
     /// Anything else, in the words of the storage.
     #[error("{0}")]
     Other(std::io::Error),
@@ -127,89 +149,6 @@ impl From<std::io::Error> for ObjectFault {
             _ => Self::Other(error),
         }
     }
-}
-
-/// A URL or path that leads to no object store.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum UrlError {
-    /// The scheme is known to nobody here.
-    #[error("{url}: {scheme}:// is not built in; use a plain path or file:///path")]
-    Scheme {
-        /// The URL as given.
-        url: String,
-        /// The part before `://`.
-        scheme: String,
-    },
-    /// The URL cannot be read.
-    #[error("{url}: {reason}")]
-    Malformed {
-        /// The URL as given.
-        url: String,
-        /// What is wrong with it.
-        reason: &'static str,
-    },
-}
-
-/// Opens the folder that `url` names (a plain path or `file:///path`) as an object store. The folder need not exist.
-///
-/// # Errors
-/// [`UrlError`] when the scheme is not built in or the URL is malformed.
-pub fn open(url: &str) -> Result<Arc<dyn ObjectStore>, UrlError> {
-    Ok(Arc::new(LocalFolder::new(local_path(url)?)))
-}
-
-/// Opens the single object that `url` names: the store of its folder, and its key in there.
-///
-/// # Errors
-/// As [`open`]; also when the URL does not end in a name.
-pub fn open_object(url: &str) -> Result<(Arc<dyn ObjectStore>, String), UrlError> {
-    let (folder, name) = match url.rfind('/') {
-        Some(slash) => url.split_at(slash + 1),
-        None => ("./", url),
-    };
-    if check_key(name).is_err() {
-        let reason = "does not end in the name of an object (not empty, no dot in front)";
-        return Err(UrlError::Malformed { url: url.to_owned(), reason });
-    }
-    let key = if url.starts_with("file://") { percent_decoded(url, name)? } else { name.to_owned() };
-    Ok((open(folder)?, key))
-}
-
-/// The local path behind a plain path or a `file://` URL.
-fn local_path(url: &str) -> Result<String, UrlError> {
-    let malformed = |reason| UrlError::Malformed { url: url.to_owned(), reason };
-    if url.is_empty() {
-        return Err(malformed("a path is expected"));
-    }
-    match url.split_once("://") {
-        None => Ok(url.to_owned()),
-        Some(("file", path)) if path.starts_with('/') => percent_decoded(url, path),
-        Some(("file", _)) => Err(malformed("three slashes are expected after file:, no host name")),
-        Some((scheme, _)) => Err(UrlError::Scheme { url: url.to_owned(), scheme: scheme.to_owned() }),
-    }
-}
-
-/// `text` with `%XX` replaced by the byte it stands for.
-fn percent_decoded(url: &str, text: &str) -> Result<String, UrlError> {
-    let malformed = |reason| UrlError::Malformed { url: url.to_owned(), reason };
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        let (byte, tail) = match (first, after) {
-            (b'%', [high, low, tail @ ..]) => {
-                let digit = |c: &u8| char::from(*c).to_digit(16).and_then(|d| u8::try_from(d).ok());
-                match (digit(high), digit(low)) {
-                    (Some(high), Some(low)) => (high * 16 + low, tail),
-                    _ => return Err(malformed("two hexadecimal digits are expected after %")),
-                }
-            }
-            (b'%', _) => return Err(malformed("two hexadecimal digits are expected after %")),
-            (byte, tail) => (*byte, tail),
-        };
-        bytes.push(byte);
-        rest = tail;
-    }
-    String::from_utf8(bytes).map_err(|_| malformed("is not UTF-8 once decoded"))
 }
 
 /// Refuses what is not a key.

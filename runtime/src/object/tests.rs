@@ -1,5 +1,7 @@
 //! The promises of the trait, held against the local folder and the wrapper.
 
+use std::sync::Arc;
+
 use super::faulty::FailAfter;
 use super::*;
 use crate::io::IoThread;
@@ -118,8 +120,24 @@ fn urls_lead_to_folders_or_are_refused_by_name() {
     assert_eq!(text("relative/set"), Ok("relative/set/key".to_owned()));
     assert_eq!(text("/data/my set"), Ok("/data/my set/key".to_owned()));
     assert_eq!(text("file:///data/my%20set"), Ok("/data/my set/key".to_owned()));
-    let refused = text("s3://bucket/set").unwrap_err();
-    assert_eq!(refused, "s3://bucket/set: s3:// is not built in; use a plain path or file:///path");
+    #[cfg(not(feature = "s3"))]
+    assert_eq!(
+        text("s3://bucket/set").unwrap_err(),
+        "s3://bucket/set: this program was built without the feature s3; build it with `--features s3`"
+    );
+    #[cfg(feature = "s3")]
+    {
+        assert_eq!(text("s3://bucket/set/"), Ok("s3://bucket/set/key".to_owned()));
+        assert_eq!(text("s3://bucket"), Ok("s3://bucket/key".to_owned()));
+        for url in ["s3://", "s3:///set", "s3://a b/c", "s3://bucket/a//b", "s3://bucket/.a"] {
+            assert!(text(url).is_err(), "{url}");
+        }
+    }
+    let refused = text("gs://bucket/set").unwrap_err();
+    assert_eq!(
+        refused,
+        "gs://bucket/set: there is no gs://; use a plain path, file:///path or s3://bucket/prefix"
+    );
     for url in ["", "file://host/set", "file:///%4", "file:///%zz", "file:///%ff"] {
         assert!(text(url).is_err(), "{url}");
     }
@@ -129,4 +147,7 @@ fn urls_lead_to_folders_or_are_refused_by_name() {
     assert_eq!(object("model"), Some("./model".to_owned()));
     assert_eq!(object("/models/"), None);
     assert_eq!(object("gs://bucket/model"), None);
+    assert_eq!(object("s3://bucket"), None);
+    assert_eq!(local_path("s3://bucket/set").unwrap(), None);
+    assert_eq!(local_path("file:///a%20b").unwrap(), Some("/a b".to_owned()));
 }

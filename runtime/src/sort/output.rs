@@ -11,7 +11,7 @@ use cirrus_protocol::manifest::MANIFEST_NAME;
 use cirrus_protocol::records::{RECORD_BYTES, RecordsManifest, RecordsPart};
 
 use super::error::{SortError, folder_of};
-use crate::object::{ObjectError, ObjectFault, ObjectStore};
+use crate::object::{ObjectError, ObjectFault, ObjectStore, Unfinished};
 
 /// The object that says that something is being written.
 pub const CLAIM: &str = "unfinished";
@@ -67,12 +67,13 @@ impl Target {
     /// # Errors
     /// `Object`: what that names is left, and the claim too.
     pub async fn undo(&self) -> Result<(), SortError> {
-        self.store.remove_unfinished("").await?;
+        let unfinished = self.store.remove_unfinished("", Unfinished::Everybodys).await;
         for object in self.store.list("").await? {
             if is_part(&object.key) || object.key == MANIFEST_NAME {
                 self.store.delete(&object.key).await?;
             }
         }
+        unfinished?;
         Ok(self.store.delete(CLAIM).await?)
     }
 }

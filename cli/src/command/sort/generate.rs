@@ -1,6 +1,5 @@
 //! `cirrus sort generate`: records to sort.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,10 +12,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::size;
-use crate::command::{cores, grouped, print_json, print_text, text};
+use crate::command::{cores, grouped, print_json, print_text};
 use crate::failure::{Failure, with};
 use crate::interrupt::Interrupt;
-use crate::{Output, progress};
+use crate::{Output, place, progress};
 
 /// Makes records to sort: the same bytes for the same seed, on any machine.
 ///
@@ -34,9 +33,9 @@ pub(crate) struct Arguments {
     /// As many whole records as fit into this: 2GB, 512MiB, 100000.
     #[arg(long, value_name = "SIZE", value_parser = size::records, conflicts_with = "records")]
     bytes: Option<u64>,
-    /// The folder, which must be empty or not there.
+    /// The folder, a path or URL, which must be empty or not there.
     #[arg(long, value_name = "FOLDER")]
-    out: PathBuf,
+    out: String,
     /// Another seed gives other records.
     #[arg(long, value_name = "SEED", default_value_t = 0)]
     seed: u64,
@@ -55,7 +54,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
     let interrupt = Interrupt::listen().map_err(with("cannot listen for Ctrl-C"))?;
     let io = IoThread::start().map_err(with("cannot start a thread"))?;
     let pool = Arc::new(WorkPool::new(cores()).map_err(with("cannot start threads"))?);
-    let store = object::open(&text(&arguments.out)?)?;
+    let store = object::open(&arguments.out)?;
     let bar = progress::of_bytes(output);
     bar.set_message("generating");
     bar.set_length(bytes);
@@ -66,7 +65,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
     bar.finish_and_clear();
     let manifest = written.inspect_err(|_| {
         // A folder that holds nothing is all that is left; another one stays.
-        let _ = std::fs::remove_dir(&arguments.out);
+        place::remove_if_empty(&arguments.out);
     })?;
     let seconds = began.elapsed().as_secs_f64();
     if output.json {
@@ -79,7 +78,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
     }
     print_text(&format!(
         "{}: {} records ({}) in {} files; {seconds:.2} s, {:.2} GB/s\n",
-        arguments.out.display(),
+        arguments.out,
         grouped(records),
         size::of_bytes(bytes),
         manifest.parts.len(),

@@ -1,6 +1,5 @@
 //! `cirrus sort run`: records sorted by several processes.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,12 +23,12 @@ use super::message::{Task, Word};
 use super::redis_server::RedisServer;
 use super::size;
 use super::workers::Workers;
-use crate::command::{cores, grouped, print_json, print_text, process, text};
+use crate::command::{cores, grouped, print_json, print_text, process};
 use crate::failure::{Failure, with};
 use crate::interrupt::Interrupt;
-use crate::job_folder::JobFolder;
 use crate::own_process;
-use crate::{Output, progress};
+use crate::scratch::Scratch;
+use crate::{Output, place, progress};
 
 /// How many processes find room in a controller's channels.
 const WORKERS_MAX: i64 = 1000;
@@ -48,11 +47,11 @@ const WORKER_BYTES: u64 = 100 << 20;
     cirrus sort run records --out sorted --workers 8 --exchange store\n  \
     cirrus sort run records --out sorted --exchange redis --redis 127.0.0.1:6379")]
 pub(crate) struct Arguments {
-    /// The folder of records: by its manifest, or else all files in it.
-    input: PathBuf,
-    /// The folder for the result, which must be empty or not there.
+    /// The folder of records, a path or URL: by its manifest, or else all files in it.
+    input: String,
+    /// The folder for the result, a path or URL, which must be empty or not there.
     #[arg(long, value_name = "FOLDER")]
-    out: PathBuf,
+    out: String,
     /// Processes that sort [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=WORKERS_MAX))]
     workers: Option<u32>,
@@ -105,13 +104,16 @@ struct Sorted {
 struct Means {
     way: Way,
     server: Option<RedisServer>,
-    _folder: Option<JobFolder>,
+    folder: Option<Scratch>,
 }
 
 impl Means {
     async fn remove(self) {
         if let Some(server) = self.server {
             server.stop().await;
+        }
+        if let Some(folder) = self.folder {
+            folder.remove().await;
         }
     }
 }
@@ -134,7 +136,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
 
 async fn sort(arguments: &Arguments, interrupt: &Interrupt, output: Output) -> Result<Sorted, Failure> {
     let began = Instant::now();
-    let (from, to) = (object::open(&text(&arguments.input)?)?, object::open(&text(&arguments.out)?)?);
+    let (from, to) = (object::open(&arguments.input)?, object::open(&arguments.out)?);
     let input = Input::open(from.as_ref()).await?;
     enough_memory(input.bytes(), arguments.worker_count(), arguments.exchange)?;
     let target = Target::claim(to).await?;
@@ -159,7 +161,7 @@ async fn sort(arguments: &Arguments, interrupt: &Interrupt, output: Output) -> R
     if finished.is_err() {
         // The first error counts. A folder that holds nothing is all that is left; another one stays.
         let _ = target.undo().await;
-        let _ = std::fs::remove_dir(&arguments.out);
+        place::remove_if_empty(&arguments.out);
     }
     finished
 }
@@ -221,8 +223,8 @@ async fn with_workers(
     let (records, bytes) = (input.records(), input.bytes());
     let task = Task {
         plan: Plan { input, boundaries, way: means.way.clone() },
-        from: text(&arguments.input)?,
-        to: text(&arguments.out)?,
+        from: arguments.input.clone(),
+        to: arguments.out.clone(),
         workers: count,
         controller: controller.address().to_owned(),
         token,
@@ -250,7 +252,7 @@ fn token() -> Result<String, Failure> {
 /// Makes ready for the exchange.
 async fn means(arguments: &Arguments, token: &str) -> Result<Means, Failure> {
     match arguments.exchange {
-        Exchange::Zip => Ok(Means { way: Way::Zip, server: None, _folder: None }),
+        Exchange::Zip => Ok(Means { way: Way::Zip, server: None, folder: None }),
         Exchange::Redis => {
             let server = match &arguments.redis {
                 Some(address) => RedisServer::at(address)?,
@@ -260,14 +262,12 @@ async fn means(arguments: &Arguments, token: &str) -> Result<Means, Failure> {
             let prefix =
                 format!("cirrus-sort:{}:{}", std::process::id(), token.get(..16).unwrap_or_default());
             let way = Way::Redis { url: server.url().to_owned(), prefix };
-            Ok(Means { way, server: Some(server), _folder: None })
+            Ok(Means { way, server: Some(server), folder: None })
         }
         Exchange::Store => {
-            let beside = arguments.out.parent().filter(|parent| !parent.as_os_str().is_empty());
-            let beside = beside.unwrap_or(Path::new("."));
-            let folder = JobFolder::create_in(beside).map_err(with(beside.display()))?;
-            let way = Way::Store { url: text(folder.path())? };
-            Ok(Means { way, server: None, _folder: Some(folder) })
+            let folder = Scratch::beside(&arguments.out)?;
+            let way = Way::Store { url: folder.place().to_owned() };
+            Ok(Means { way, server: None, folder: Some(folder) })
         }
     }
 }
@@ -371,7 +371,7 @@ fn report(arguments: &Arguments, sorted: &Sorted, output: Output) -> Result<(), 
     }
     let mut table = format!(
         "{}: {} records ({}) in {files} files, exchanged by {exchange}\n",
-        arguments.out.display(),
+        arguments.out,
         grouped(*records),
         size::of_bytes(*bytes)
     );

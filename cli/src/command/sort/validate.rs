@@ -1,6 +1,5 @@
 //! `cirrus sort validate`: whether records are in order, and the same as others.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -13,7 +12,7 @@ use cirrus_runtime::sort::validate::{Findings, validate};
 use clap::Args;
 use serde_json::json;
 
-use crate::command::{cores, grouped, print_json, print_text, text};
+use crate::command::{cores, grouped, print_json, print_text};
 use crate::failure::{Failure, with};
 use crate::interrupt::Interrupt;
 use crate::{Output, progress};
@@ -28,19 +27,19 @@ use crate::{Output, progress};
     cirrus sort validate sorted\n  \
     cirrus sort validate sorted --against records")]
 pub(crate) struct Arguments {
-    /// The folder.
-    folder: PathBuf,
+    /// The folder, a path or URL.
+    folder: String,
     /// What was sorted: the same records, in any order.
     #[arg(long, value_name = "FOLDER")]
-    against: Option<PathBuf>,
+    against: Option<String>,
 }
 
 pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> {
     let began = Instant::now();
     let interrupt = Interrupt::listen().map_err(with("cannot listen for Ctrl-C"))?;
-    let looked = |folder: &Path| look(folder, &interrupt, output);
+    let looked = |folder: &str| look(folder, &interrupt, output);
     let found = looked(&arguments.folder)?;
-    let name = arguments.folder.display();
+    let name = &arguments.folder;
     if let Some((file, record)) = &found.first_disorder {
         return Err(Failure::Failed(format!(
             "{name} is not in order: {} keys are below the one before, the first that of record {record} (from 0) of {file}",
@@ -53,14 +52,14 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
         if !found.same_records(&expected) {
             return Err(Failure::Failed(format!(
                 "{name} does not hold the records of {}: expected {} with checksum {:016x}, found {} with checksum {:016x}",
-                against.display(),
+                against,
                 grouped(expected.records),
                 expected.checksum,
                 grouped(found.records),
                 found.checksum,
             )));
         }
-        as_in = format!(", as in {}", against.display());
+        as_in = format!(", as in {}", against);
     }
     let checksum = format!("{:016x}", found.checksum);
     if output.json {
@@ -81,13 +80,13 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
     ))
 }
 
-fn look(folder: &Path, interrupt: &Interrupt, output: Output) -> Result<Findings, Failure> {
+fn look(folder: &str, interrupt: &Interrupt, output: Output) -> Result<Findings, Failure> {
     let io = Arc::new(IoThread::start().map_err(with("cannot start a thread"))?);
     let pool = Arc::new(WorkPool::new(cores()).map_err(with("cannot start threads"))?);
-    let store = object::open(&text(folder)?)?;
+    let store = object::open(folder)?;
     let bytes = io.block_on(Input::open(store.as_ref()))?.records() * RECORD_BYTES as u64;
     let bar = progress::of_bytes(output);
-    bar.set_message(format!("reading {}", folder.display()));
+    bar.set_message(format!("reading {}", folder));
     bar.set_length(bytes);
     let found = validate::<Failure>(&store, &io, &pool, |bytes| {
         bar.set_position(bytes);

@@ -8,7 +8,6 @@ mod target;
 use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -68,10 +67,10 @@ impl Place {
     }
 
     /// Writes a file beside the dataset.
-    fn file(&self, name: &str, text: impl AsRef<[u8]>) -> PathBuf {
+    fn file(&self, name: &str, text: impl AsRef<[u8]>) -> String {
         let path = self.folder.path().join(name);
         std::fs::write(&path, text).unwrap();
-        path
+        path.display().to_string()
     }
 
     /// All objects by name.

@@ -1,9 +1,8 @@
 //! The shell of `cirrus_core::worker`: one worker process.
 //!
-//! One task owns the machine and both connections, and waits for whatever happens next: a message from the
-//! coordinator or the store, a block that has been fetched and decoded, an update that has been computed, a timer.
-//! Learning runs on a thread of its own, fetching on another, so the network never waits for either. When to read,
-//! to send, to send again and to end is the machine's business.
+//! One task owns the machine and both connections, and waits for whatever happens next: a message from the coordinator
+//! or the store, a decoded block, a computed update, a timer. Learning runs on a thread of its own, fetching on another,
+//! so the network never waits for either. When to read, to send (again) and to end is the machine's business.
 
 mod error;
 mod waiting;
@@ -41,8 +40,8 @@ use waiting::{alarm, flush, receive, some};
 
 /// How long one attempt to connect to the store may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
-/// Blocks held beyond the rounds that are open, so that fetching runs ahead.
-const FETCHED_AHEAD: u32 = 3;
+/// Decoded blocks held beyond the open rounds; further ones wait as they are stored, in the prefetcher's buffer.
+const DECODED_AHEAD: u32 = 2;
 
 /// A payload of the machine: bytes, and the read that they go back to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -181,7 +180,7 @@ impl<T: Transport> Shell<T> {
         let learner = || learners(description.learner.as_bytes());
         let config = Config {
             window: description.window,
-            held: description.window.saturating_add(FETCHED_AHEAD),
+            held: description.window.saturating_add(description.blocks_ahead),
             reconnect: Millis(description.reconnect_ms),
             reconnects_max: description.reconnects_max,
             bugs: Bugs::default(),
@@ -238,7 +237,7 @@ impl<T: Transport> Shell<T> {
         }
     }
 
-    /// Nothing is being learned from: either a block waits for the store, or a block is waited for.
+    /// Nothing is learned from: either a block waits for the store, or a block is waited for.
     fn meter_waiting(&mut self) {
         let waits = match (self.computing.is_some(), self.held.is_empty(), self.fetching.is_empty()) {
             (true, ..) | (false, true, true) => None,
@@ -260,7 +259,8 @@ impl<T: Transport> Shell<T> {
     async fn next(&mut self) -> Happened<T> {
         let coordinator = &mut self.coordinator;
         let coordinator_queued = coordinator.sender.queued_bytes() > 0;
-        let outstanding = self.prefetcher.outstanding() > 0;
+        let room = self.held.len() < self.description.window.saturating_add(DECODED_AHEAD) as usize;
+        let outstanding = room && self.prefetcher.outstanding() > 0;
         let (mut store_sender, mut store_receiver) = (None, None);
         if let Some(store) = &mut self.store {
             store_sender = Some(&mut store.sender).filter(|sender| sender.queued_bytes() > 0);
