@@ -6,7 +6,7 @@ use crate::run::{Ran, contents, folder, names, rows, write};
 #[test]
 fn a_dataset_a_model_and_probabilities_live_in_a_bucket() {
     let server = server();
-    let store = bucket(&server, "work");
+    let store = bucket(&server, "desk");
     let folder = folder();
     let at = server.endpoint();
     let run = |line: &str| cirrus_at(&at, folder.path(), line).ok();
@@ -18,9 +18,9 @@ fn a_dataset_a_model_and_probabilities_live_in_a_bucket() {
     put("raw/rows.libsvm").unwrap();
 
     run("load rows.libsvm --bits 10 --block-rows 256 --partition-bytes 20000");
-    run("load s3://work/raw/rows.libsvm --bits 10 --block-rows 256 --partition-bytes 20000");
-    let again = cirrus_at(&at, folder.path(), "load s3://work/raw/rows.libsvm --bits 10")
-        .fails(1, &["s3://work/raw/rows.cirrus/manifest.json"]);
+    run("load s3://desk/raw/rows.libsvm --bits 10 --block-rows 256 --partition-bytes 20000");
+    let again = cirrus_at(&at, folder.path(), "load s3://desk/raw/rows.libsvm --bits 10")
+        .fails(1, &["s3://desk/raw/rows.cirrus/manifest.json"]);
     drop(again);
     for (name, bytes) in contents(&folder.path().join("rows.cirrus")) {
         let name = name.file_name().unwrap().to_str().unwrap();
@@ -28,22 +28,22 @@ fn a_dataset_a_model_and_probabilities_live_in_a_bucket() {
         // The manifest names its source.
         assert!(name == "manifest.json" || found == bytes, "{name}");
     }
-    let inspected = run("inspect --json s3://work/raw/rows.cirrus").json();
+    let inspected = run("inspect --json s3://desk/raw/rows.cirrus").json();
     assert_eq!(inspected["kind"], "dataset");
-    let partition = "s3://work/raw/rows.cirrus/g0-train-00000.cirrus";
+    let partition = "s3://desk/raw/rows.cirrus/g0-train-00000.cirrus";
     assert_eq!(run(&format!("inspect --json {partition}")).json()["kind"], "partition");
 
     run("train rows.cirrus --workers 1 --passes 2 --out local.model");
-    run("train s3://work/raw/rows.cirrus --workers 1 --passes 2 --snapshot-interval 0.05");
+    run("train s3://desk/raw/rows.cirrus --workers 1 --passes 2 --snapshot-interval 0.05");
     let model = io.block_on(store.get("raw/rows.model")).unwrap();
     assert!(model == std::fs::read(folder.path().join("local.model")).unwrap(), "the same bits");
     let left = io.block_on(store.list("raw/")).unwrap();
     assert!(left.iter().all(|object| !object.key.contains(".job-")), "{left:?}");
 
     let local = run("evaluate local.model rows.cirrus --json").json();
-    assert_eq!(run("evaluate s3://work/raw/rows.model s3://work/raw/rows.cirrus --json").json(), local);
+    assert_eq!(run("evaluate s3://desk/raw/rows.model s3://desk/raw/rows.cirrus --json").json(), local);
     let here = run("predict local.model rows.libsvm").out;
-    run("predict s3://work/raw/rows.model s3://work/raw/rows.libsvm --out s3://work/out/probabilities");
+    run("predict s3://desk/raw/rows.model s3://desk/raw/rows.libsvm --out s3://desk/out/probabilities");
     assert_eq!(io.block_on(store.get("out/probabilities")).unwrap(), here.as_bytes());
     assert_eq!(names(folder.path()), ["local.model", "rows.cirrus", "rows.libsvm"]);
 }
@@ -71,18 +71,18 @@ fn records_are_sorted_in_a_bucket() {
 fn without_credentials_a_command_says_where_they_come_from() {
     let server = server();
     let folder = folder();
-    let mut command = command_at(&server.endpoint(), folder.path(), "inspect s3://work/rows.model");
+    let mut command = command_at(&server.endpoint(), folder.path(), "inspect s3://desk/rows.model");
     command.env_remove("AWS_ACCESS_KEY_ID").env_remove("AWS_SECRET_ACCESS_KEY").env("HOME", folder.path());
     let ran = Ran::of(&command.output().expect("cirrus starts"));
     ran.fails(
         1,
         &[
-            "s3://work/rows.model/manifest.json: there are no credentials",
+            "s3://desk/rows.model/manifest.json: there are no credentials",
             "AWS_ACCESS_KEY_ID",
             "aws configure",
         ],
     );
-    let mut command = command_at(&server.endpoint(), folder.path(), "inspect s3://work/rows.model");
+    let mut command = command_at(&server.endpoint(), folder.path(), "inspect s3://desk/rows.model");
     command.env("CIRRUS_S3_PATH_STYLE", "perhaps");
     Ran::of(&command.output().unwrap())
         .fails(1, &["CIRRUS_S3_PATH_STYLE is \"perhaps\"; expected true or false"]);
