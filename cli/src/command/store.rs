@@ -10,10 +10,11 @@ use cirrus_core::store::{Config, Staleness};
 use cirrus_ml::job::TrainJob;
 use cirrus_ml::table;
 use cirrus_protocol::store::NAMES_MAX;
+use cirrus_runtime::http::HttpServer;
+use cirrus_runtime::object;
 use cirrus_runtime::store::disk::Disk;
 use cirrus_runtime::store::server::{Observed, Observer, observer};
 use cirrus_runtime::store::{Admission, StoreServer, metrics};
-use cirrus_runtime::{http, object};
 use cirrus_transport::tcp::Tcp;
 use cirrus_transport::tls::Tls;
 use cirrus_transport::{Transport, auth};
@@ -36,7 +37,7 @@ use crate::interrupt::Interrupt;
     echo '{\"hash_bits\": 20, \"optimizer\": \"ftrl\", \"l1\": 1}' > job.json\n  \
     export CIRRUS_TOKEN=$(head -c 32 /dev/urandom | base64)\n  \
     cirrus store job.json\n  \
-    cirrus store job.json --health 127.0.0.1:4201      then: curl 127.0.0.1:4201/metrics\n  \
+    cirrus store job.json --metrics 127.0.0.1:4201      then: curl 127.0.0.1:4201/metrics\n  \
     cirrus store job.json --listen 10.0.0.1:4200 --tls-certificates store.pem --tls-key store.key \\\n      \
         --tls-authorities ca.pem --token-file /run/secrets/cirrus")]
 pub(crate) struct Arguments {
@@ -51,9 +52,9 @@ pub(crate) struct Arguments {
     /// The folder that keeps its epoch and its snapshots; or a URL, as s3://BUCKET/PREFIX.
     #[arg(long, value_name = "FOLDER", default_value = "cirrus-store")]
     folder: String,
-    /// Where /health and /metrics (for Prometheus) are answered over HTTP, to whoever asks [default: nowhere]
+    /// Answers GET /metrics (for a Prometheus server) and GET /health here, as host:port; to whoever asks.
     #[arg(long, value_name = "ADDRESS")]
-    health: Option<String>,
+    metrics: Option<String>,
     /// The store's certificates in PEM format, its own first, given for the name `cirrus`: what is sent is encrypted.
     #[arg(long, value_name = "FILE", requires_all = ["tls_key", "tls_authorities"])]
     tls_certificates: Option<PathBuf>,
@@ -88,11 +89,12 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
     let interrupt = Interrupt::listen().map_err(with("cannot listen for Ctrl-C"))?;
     super::process::runtime()?.block_on(async {
         let (observer, observed) = observer();
-        let health = match &arguments.health {
+        let watched = match &arguments.metrics {
             None => None,
             Some(address) => Some(watched(address, observer).await?),
         };
-        let told = |address: &str| tell(address, health.as_deref(), tls.is_some(), output);
+        let metrics = watched.as_ref().map(|server| server.address().to_string());
+        let told = |address: &str| tell(address, metrics.as_deref(), tls.is_some(), output);
         match &tls {
             None => serve(server, &Tcp::default(), &arguments.listen, observed, &interrupt, told).await,
             Some(tls) => serve(server, tls, &arguments.listen, observed, &interrupt, told).await,
@@ -141,22 +143,19 @@ fn tls(arguments: &Arguments) -> Result<Option<Tls<Tcp>>, Failure> {
     Ok(Some(Tls::new(Tcp::default(), &authorities, &certificates, &key)?))
 }
 
-/// Answers those who watch from now on; where.
-async fn watched(address: &str, observer: Observer) -> Result<String, Failure> {
-    let cannot = || with(format!("cannot listen for /health and /metrics at {address}"));
-    let listener = tokio::net::TcpListener::bind(address).await.map_err(cannot())?;
-    let real = listener.local_addr().map_err(cannot())?.to_string();
-    tokio::spawn(http::serve(listener, move |path| {
+/// Answers those who watch, until it is dropped.
+async fn watched(address: &str, observer: Observer) -> Result<HttpServer, Failure> {
+    let answer = move |path: String| {
         let observer = observer.clone();
         async move { metrics::answer(&path, &observer).await }
-    }));
-    Ok(real)
+    };
+    Ok(HttpServer::start(address, answer).await?)
 }
 
-fn tell(address: &str, health: Option<&str>, encrypted: bool, output: Output) {
+fn tell(address: &str, metrics: Option<&str>, encrypted: bool, output: Output) {
     if !output.quiet {
-        if let Some(health) = health {
-            eprintln!("/health and /metrics are answered at http://{health}");
+        if let Some(metrics) = metrics {
+            eprintln!("its metrics are at http://{metrics}/metrics");
         }
         if !encrypted && !auth::is_local(address) {
             eprintln!("other machines reach it; what is sent is not encrypted");
@@ -164,7 +163,7 @@ fn tell(address: &str, health: Option<&str>, encrypted: bool, output: Output) {
         eprintln!("the data store listens on {address}");
     }
     if output.json {
-        let document = serde_json::json!({ "address": address, "health": health });
+        let document = serde_json::json!({ "address": address, "metrics": metrics });
         // Nobody reads it: the store serves all the same.
         let _ = super::print_json(&document);
     }

@@ -11,7 +11,7 @@ use crate::job::Running;
 use crate::run::{cirrus, folder, names, write};
 
 const LINE: &str =
-    "store job.json --listen 127.0.0.1:0 --health 127.0.0.1:0 --token-file token --snapshot-interval 3600";
+    "store job.json --listen 127.0.0.1:0 --metrics 127.0.0.1:0 --token-file token --snapshot-interval 3600";
 
 /// A folder with a job and a token.
 fn prepared() -> tempfile::TempDir {
@@ -24,10 +24,10 @@ fn prepared() -> tempfile::TempDir {
 /// A store, and where its health is told.
 fn store(folder: &Path) -> (Running, String) {
     let mut running = Running::start(folder, LINE);
-    let said = running.until_says("/health and /metrics are answered at http://");
+    let said = running.until_says("its metrics are at http://");
     running.until_says("the data store listens on 127.0.0.1:");
-    let (_, health) = said.trim().rsplit_once('/').expect("it says where");
-    (running, health.to_owned())
+    let (_, page) = said.trim().rsplit_once("http://").expect("it says where");
+    (running, page.trim_end_matches("/metrics").to_owned())
 }
 
 /// What is answered over HTTP.

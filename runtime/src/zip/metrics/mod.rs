@@ -23,7 +23,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Metric, Registry};
 
 pub(super) use seat::{OfMember, OfMessages, OfShuffle, Seat, kind};
-pub use server::{MetricsError, MetricsServer};
+pub use server::MetricsServer;
 pub use table::{Row, TABLE};
 
 /// Labels, as many as a metric has.
