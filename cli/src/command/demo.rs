@@ -28,7 +28,7 @@ const WORST_LOG_LOSS: f64 = 0.44;
 const WORST_AUC: f64 = 0.735;
 const PASSES: u32 = 6;
 /// Pairs with the day have few rows each: their weights are held back a little.
-const L2: f64 = 0.03;
+const L2: f64 = 0.000_01;
 /// Small blocks: workers that race learn from a fresher model, and there are enough blocks to see one worker's death.
 const BLOCK_ROWS: u32 = 256;
 /// Columns whose pairs say more than both alone.

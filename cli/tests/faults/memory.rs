@@ -105,10 +105,11 @@ fn who_passes_on_a_gigabyte_stays_under_32_megabytes() {
 }
 
 /// Nobody is given a part of a broadcast (B1), so a member holds whole ones: four may be under way, four may wait for its
-/// application, which has one and asks for the next. That is what `Settings` allow, however many pass through.
+/// application, which has one and asks for the next. That is what `Settings` allow,
+/// however many pass through; and the process itself, and what its allocator keeps, are less than two more.
 #[test]
 fn who_passes_on_large_broadcasts_holds_few_of_them() {
     let bytes = 16_000_000;
     let most = forwards(24, bytes);
-    assert!(most < 10 * bytes, "it has had {most} bytes");
+    assert!(most < 12 * bytes, "it has had {most} bytes");
 }

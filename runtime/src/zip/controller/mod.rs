@@ -92,7 +92,8 @@ impl ControllerSpec {
     pub fn new(listen: impl Into<String>, job: Job, epochs: Epochs) -> Self {
         let channel = controller::Config {
             members_max: job.limits.members_max,
-            probe: Millis(500),
+            // Who dies is noticed by the end of its connection; who is asked may only be waiting for a core.
+            probe: Millis(2000),
             reconnect: Millis(25),
             departed_max: 16,
             recovery: Millis(2000),
