@@ -77,7 +77,7 @@ fn a_store_that_cannot_be_is_refused_by_name() {
     line("--tls-key pem --tls-certificates pem --tls-authorities pem").fails(1, &["certificate"]);
     line("--tls-key pem --tls-certificates none --tls-authorities pem").fails(1, &["none"]);
     line("--listen nowhere").fails(1, &["nowhere"]);
-    line("--health nowhere").fails(1, &["/health", "nowhere"]);
+    line("--metrics nowhere").fails(1, &["/metrics", "nowhere", "host:port"]);
     cirrus(folder.path(), "store job.json").fails(2, &["CIRRUS_TOKEN", "--token-file"]);
     cirrus(folder.path(), "store none.json --token-file token").fails(1, &["none.json"]);
     job(r#"{"hash_bits": 10, "inertia": 1}"#);
