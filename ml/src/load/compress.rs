@@ -57,7 +57,7 @@ impl Input {
     /// Opens a file, by a path or URL. Storage is driven by `io`.
     ///
     /// # Errors
-    /// [`LoadError::Read`] when it cannot be read, [`LoadError::Empty`] when it has no bytes; [`LoadError::Object`]
+    /// [`LoadError::Read`] when it cannot be read, [`LoadError::Empty`] when it has no bytes; [`LoadError::Storage`]
     /// and [`LoadError::Url`] for what is in object storage.
     pub fn open(place: &str, io: &IoThread) -> Result<Self, LoadError> {
         Self::open_within(place, io, |source| source)

@@ -3,16 +3,16 @@
 //! | what | file |
 //! |---|---|
 //! | whom to ask, in whose name, how patiently | [`client`] |
-//! | reads, by ranges, several at once | [`read`] |
-//! | writes, large ones in parts, conditional ones decided once | [`write`] |
-//! | what goes wrong, in words | [`fault`] |
+//! | reads, by ranges, several at once | `read` |
+//! | writes, large ones in parts, conditional ones decided once | `write` |
+//! | what goes wrong, in words | `fault` |
 //!
 //! S3 keeps the promise of [`super`]: an object appears whole under its name, and of several conditional writers one
 //! wins. What it does not promise is to answer. A request that is refused for now, cut or lost is sent again by the
 //! client library, after pauses that grow, at most [`client::ATTEMPTS`] times and for as long as its budget for
 //! repeats lasts, so that many workers do not beat a server that is down. A body that ends early is asked for again
 //! here, as often. A write that may have been done when its answer was lost is told from another's by a mark that it
-//! carries ([`write`]).
+//! carries (`write`).
 
 pub mod client;
 mod fault;

@@ -5,7 +5,7 @@
 //! absolute: who calls again is told anew.
 //!
 //! A connection may carry many members. So what has arrived on it is passed on at once, and what is to be said on it is
-//! gathered (see [`outbox`](super::outbox)): a system call and a change of tasks carry many words then.
+//! gathered (see [`outbox`]): a system call and a change of tasks carry many words then.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
