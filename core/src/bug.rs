@@ -358,6 +358,8 @@ pub enum Bug {
     GoneAwaited,
     /// Whoever is not in a newer roll is waited for.
     RollUnheeded,
+    /// One is waited for of whom the roll of a controller that was started again says nothing.
+    UnlistedTrusted,
     /// A shuffle goes on after its member was declared dead.
     FencedGoesOn,
     /// Members that do not hear of a round are in its roster.

@@ -215,6 +215,8 @@ pub const ALL: &[Seeded] = &[
     seeded(Bug::SilenceTrusted, direct::rules::ASKED_IN_SILENCE, "message-takes"),
     seeded(Bug::GoneAwaited, direct::rules::SILENT_IN_PEACE, "message-takes"),
     seeded(Bug::RollUnheeded, shuffle::rules::VERDICT_HEARD, "shuffle-takes"),
+    seeded(Bug::UnlistedTrusted, direct::rules::ASKED_BY_NAME, "message-takes"),
+    seeded(Bug::UnlistedTrusted, direct::rules::ASKED_BY_NAME, "shuffle-takes"),
     seeded(Bug::RollSameByStamp, controller::rules::ROLL_CHECKED, "controller"),
     seeded(Bug::MissedIsGone, group::NAMED_GONE.name, "shuffle-apart"),
     seeded(Bug::FencedGoesOn, zip::FENCED_KNOWS.name, "shuffle-sender"),

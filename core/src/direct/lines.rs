@@ -262,10 +262,11 @@ impl<A: Clone + Debug + Eq + Hash, T: Clone + Debug + Eq + Hash> Lines<A, T> {
 
     /// Of whom something is awaited that a roll says nothing of: it is that of a controller which was started again and has
     /// not heard of them.
-    pub fn unlisted<'a>(&'a self, roll: &'a Roll<A>) -> impl Iterator<Item = MemberId> + 'a {
+    pub fn unlisted<'a>(&'a self, limits: &Limits, roll: &'a Roll<A>) -> impl Iterator<Item = MemberId> + 'a {
+        let trusts = limits.bugs.has(Bug::UnlistedTrusted);
         let unlisted = |it: MemberId| it.stamp > roll.at.until && roll.line(it).is_none();
         let awaited = self.peers.iter().filter(|(_, peer)| peer.is_awaited());
-        awaited.map(|(it, _)| *it).filter(move |it| unlisted(*it))
+        awaited.map(|(it, _)| *it).filter(move |it| unlisted(*it) && !trusts)
     }
 
     /// Takes notice of what has happened.

@@ -1,10 +1,11 @@
 //! What direct connections promise, as checks that the rules of the machines on top of them are made of.
 
+use alloc::vec::Vec;
 use core::fmt::Debug;
 use core::hash::Hash;
 
 use super::{Limits, LineEffect, LineEvent, Lines, Timer};
-use crate::channel::ToController;
+use crate::channel::{Roll, ToController};
 use crate::ids::{MemberId, Position};
 use crate::member::{End, Line, Phase};
 use crate::rule::{RuleName, Verdict};
@@ -22,6 +23,11 @@ pub const BOUNDED: RuleName = RuleName { promise: "B4", name: "a window is under
 /// Who hears nothing asks.
 pub const ASKED_IN_SILENCE: RuleName =
     RuleName { promise: "M3", name: "who awaits something asks who is there, even if connections stand" };
+/// Of whom a roll says nothing is asked about by name.
+pub const ASKED_BY_NAME: RuleName = RuleName {
+    promise: "M3",
+    name: "who is awaited, and of whom a roll says nothing, is asked about by name",
+};
 /// Who awaits nothing does not ask.
 pub const SILENT_IN_PEACE: RuleName =
     RuleName { promise: "M1", name: "who awaits nothing of anybody does not ask who is there" };
@@ -138,4 +144,25 @@ pub(crate) fn asked<'a, A: 'a, T>(
     }
     let asks = said.any(|word| matches!(word, ToController::CheckRoll(_)));
     Verdict::from_bool(asks, "nobody asks about those of whom nothing comes")
+}
+
+/// The roll of a controller that was started again may say nothing of one that is awaited: neither that it is there nor
+/// that it is gone.
+pub(crate) fn asked_about<'a, A: Clone + 'a, T: Clone>(
+    before: &Lines<A, T>,
+    roll: &Roll<A>,
+    said: impl Iterator<Item = &'a ToController<A>>,
+) -> Verdict {
+    let unlisted = |it: MemberId| it.stamp > roll.at.until && roll.line(it).is_none();
+    let awaited = before.peers.iter().filter(|(it, peer)| peer.is_awaited() && unlisted(**it));
+    let mut awaited = awaited.map(|(it, _)| *it).peekable();
+    if awaited.peek().is_none() {
+        return Verdict::Idle;
+    }
+    let missed = said.filter_map(|word| if let ToController::Missing(it) = word { Some(*it) } else { None });
+    let missed: Vec<MemberId> = missed.collect();
+    Verdict::from_bool(
+        awaited.all(|it| missed.contains(&it)),
+        "nobody asks about one of whom the roll says nothing",
+    )
 }

@@ -197,7 +197,9 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Messages<A, P> 
     fn called(&mut self, config: &Config, roll: Roll<A>, out: &mut impl Effects<Effect<A, P>>) {
         let gone = self.lines.peers.iter().map(|(it, _)| *it).filter(|it| roll.lacks(*it));
         let gone: Vec<MemberId> = gone.collect();
-        self.lines.unlisted(&roll).for_each(|it| out.push(Effect::ToController(ToController::Missing(it))));
+        self.lines
+            .unlisted(&config.limits, &roll)
+            .for_each(|it| out.push(Effect::ToController(ToController::Missing(it))));
         self.roll = Some(roll);
         let answered = core::mem::take(&mut self.asked);
         for member in gone {

@@ -6,8 +6,8 @@ use core::hash::Hash;
 use super::{Config, Effect, Event, Messages, Outcome, Part, Whereabouts};
 use crate::channel::{ToController, ToMember};
 use crate::direct::rules::{
-    ASKED_IN_SILENCE, BELIEVED, BOUNDED, IN_ORDER, REFUSED, RESUMED, SILENT_IN_PEACE, asked, believed,
-    bounded, in_order, peaceful, refused, resumed,
+    ASKED_BY_NAME, ASKED_IN_SILENCE, BELIEVED, BOUNDED, IN_ORDER, REFUSED, RESUMED, SILENT_IN_PEACE, asked,
+    asked_about, believed, bounded, in_order, peaceful, refused, resumed,
 };
 use crate::direct::{LineEffect, LineEvent};
 use crate::ids::MemberId;
@@ -42,6 +42,7 @@ where
         StepRule { name: REFUSED, check: gone_refused },
         StepRule { name: BELIEVED, check: refusal_believed },
         StepRule { name: ASKED_IN_SILENCE, check: asked_in_silence },
+        StepRule { name: ASKED_BY_NAME, check: asked_by_name },
         StepRule { name: WHOLE, check: whole },
         StepRule { name: TAKEN, check: taken },
         StepRule { name: ANSWERED, check: answered },
@@ -235,6 +236,13 @@ fn asked_in_silence<A: Plain, P: Plain>(step: &Step<'_, Messages<A, P>>) -> Verd
     let said =
         step.effects.iter().filter_map(|it| if let Effect::ToController(it) = it { Some(it) } else { None });
     asked(&step.before.lines, *timer, said)
+}
+
+fn asked_by_name<A: Plain, P: Plain>(step: &Step<'_, Messages<A, P>>) -> Verdict {
+    let Event::Controller(ToMember::Roll(roll)) = step.event else { return Verdict::Idle };
+    let said =
+        step.effects.iter().filter_map(|it| if let Effect::ToController(it) = it { Some(it) } else { None });
+    asked_about(&step.before.lines, roll, said)
 }
 
 fn asked_in_need<A: Plain, P: Plain>(step: &Step<'_, Messages<A, P>>) -> Verdict {

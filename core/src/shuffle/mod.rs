@@ -404,7 +404,9 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Shuffle<A, P> {
         let gone = self.lines.peers.iter().filter(|(it, peer)| !peer.gone && roll.lacks(**it));
         let gone: Vec<MemberId> = gone.map(|(it, _)| *it).collect();
         gone.into_iter().for_each(|it| self.gone(config, it, out));
-        self.lines.unlisted(roll).for_each(|it| out.push(Effect::ToController(ToController::Missing(it))));
+        self.lines
+            .unlisted(&config.limits, roll)
+            .for_each(|it| out.push(Effect::ToController(ToController::Missing(it))));
     }
 
     /// Says how the round has ended, each side by itself.

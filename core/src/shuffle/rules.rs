@@ -6,8 +6,8 @@ use core::hash::Hash;
 use super::{Config, Effect, Event, Half, Open, Parcel, Shuffle, What};
 use crate::channel::{RoundId, ToController, ToMember};
 use crate::direct::rules::{
-    ASKED_IN_SILENCE, BELIEVED, BOUNDED, IN_ORDER, REFUSED, RESUMED, SILENT_IN_PEACE, asked, believed,
-    bounded, in_order, peaceful, refused, resumed,
+    ASKED_BY_NAME, ASKED_IN_SILENCE, BELIEVED, BOUNDED, IN_ORDER, REFUSED, RESUMED, SILENT_IN_PEACE, asked,
+    asked_about, believed, bounded, in_order, peaceful, refused, resumed,
 };
 use crate::direct::{LineEffect, LineEvent};
 use crate::ids::MemberId;
@@ -51,6 +51,7 @@ where
         StepRule { name: REFUSED, check: gone_refused },
         StepRule { name: BELIEVED, check: refusal_believed },
         StepRule { name: ASKED_IN_SILENCE, check: asked_in_silence },
+        StepRule { name: ASKED_BY_NAME, check: asked_by_name },
         StepRule { name: OF_THE_ROUND, check: of_the_round },
         StepRule { name: NOT_REMAPPED, check: not_remapped },
         StepRule { name: END_COUNTS, check: end_counts },
@@ -99,6 +100,13 @@ fn asked_in_silence<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdi
     let said =
         step.effects.iter().filter_map(|it| if let Effect::ToController(it) = it { Some(it) } else { None });
     asked(&step.before.lines, *timer, said)
+}
+
+fn asked_by_name<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdict {
+    let Event::Controller(ToMember::Roll(roll)) = step.event else { return Verdict::Idle };
+    let said =
+        step.effects.iter().filter_map(|it| if let Effect::ToController(it) = it { Some(it) } else { None });
+    asked_about(&step.before.lines, roll, said)
 }
 
 /// What is done on a direct connection.
@@ -231,9 +239,12 @@ fn lost_named<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdict {
 }
 
 fn verdict_heard<A: Plain, P: Plain>(step: &Step<'_, Shuffle<A, P>>) -> Verdict {
-    let Event::Controller(word) = step.event else { return Verdict::Idle };
     let gone = |it: MemberId| {
-        if let ToMember::Roll(roll) = word { roll.lacks(it) } else { *word == ToMember::Gone(it) }
+        if let Event::Controller(ToMember::Roll(roll)) | Event::Roster { roll, .. } = step.event {
+            roll.lacks(it)
+        } else {
+            *step.event == Event::Controller(ToMember::Gone(it))
+        }
     };
     let halves = |shuffle: &Shuffle<A, P>| {
         let open = shuffle.open.as_ref();

@@ -172,6 +172,11 @@ pub const CANNOT_ARISE: &[(RuleName, &str)] = &[
         "one who lives must be declared dead, not hear of it, and call one who knows it; the worlds see it",
     ),
     (
+        direct::rules::ASKED_BY_NAME,
+        "one must stand still whom a restarted controller never heard of, and that is the newest of all, which one channel \
+         in thousands sees; the pools see it",
+    ),
+    (
         member::contact::rules::NO_EARLIER_LIFE,
         "an earlier life of the controller does not come back in a simulation; the worlds see it",
     ),
