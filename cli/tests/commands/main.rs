@@ -11,6 +11,8 @@ mod job;
 mod kill;
 mod load;
 mod objects;
+#[path = "../proc/mod.rs"]
+mod proc;
 mod run;
 mod sort;
 mod store;

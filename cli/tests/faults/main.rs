@@ -22,6 +22,8 @@ mod links;
 mod member;
 mod memory;
 mod partitions;
+#[path = "../proc/mod.rs"]
+mod proc;
 mod processes;
 mod rounds;
 mod stops;
