@@ -176,8 +176,12 @@ async fn kill_one(
     let (repaired_ms, answers) = all_come(members, Instant::now()).await?;
     victim.child.wait().await?;
     let sum = all - (victim.number as u64 + 1);
-    let right = |it: &Value| it["right"] == true && it["sum"] == sum && it["missing"] == json!([victim.name]);
+    let right = |it: &Value| it["right"] == true && it["sum"] == sum;
     expect(answers.iter().all(right), "the survivors' sum is wrong", &answers)?;
+    let named = |it: &Value| it["missing"] == json!([victim.name]);
+    let nameless = "the survivors' sum is right, but they are not told the name of the one that is missing; a controller that \
+                    is started again has forgotten who died meanwhile";
+    expect(answers.iter().all(named), nameless, &answers)?;
     say(format!(
         "reduce: all {} survivors have the sum of their values, without {}, {repaired_ms:.0} ms after the kill",
         members.len(),

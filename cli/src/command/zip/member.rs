@@ -169,7 +169,9 @@ impl Seats {
         let sum = all.first_chunk().copied().map_or(0, u64::from_le_bytes);
         // The first number says how many are in it; the others must agree.
         let right = all == value(sum);
-        say(&json!({ "right": right, "sum": sum, "missing": missing(&reduced.missing) }))
+        say(
+            &json!({ "right": right, "sum": sum, "missing": missing(&reduced.missing), "unnamed": reduced.missing.more }),
+        )
     }
 
     async fn shuffle(&self) -> Result<(), Failure> {
