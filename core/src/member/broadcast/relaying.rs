@@ -118,10 +118,22 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
     pub(super) fn report_up(&mut self, env: &Env<'_, A>, out: &mut impl Effects<Effect<A, P>>) {
         let Some(link) = env.links.up() else { return };
         let Some(report) = self.aggregate(env) else { return };
-        if self.reported.as_ref() != Some(&report) {
+        let stale = |told: &Report| told != &report && !self.is_floor_alone(told, &report);
+        if self.reported.as_ref().is_none_or(stale) {
             out.push(Effect::Send { link, frame: Frame::Report(report.clone()) });
             self.reported = Some(report);
         }
+    }
+
+    /// Whether a report says nothing that the parent was not told, but that the floor has risen. Once the term goes on that
+    /// comes from above, and needs no answer.
+    fn is_floor_alone(&self, told: &Report, report: &Report) -> bool {
+        let risen = report.floor.0.saturating_sub(told.floor.0);
+        let risen = usize::try_from(risen).unwrap_or(usize::MAX);
+        let rest = |it: &Report| (it.term, it.cut, it.synced, it.best, it.seen, it.prior);
+        self.carried().is_some()
+            && rest(told) == rest(report)
+            && told.done.get(risen..).is_some_and(|done| done == report.done)
     }
 }
 

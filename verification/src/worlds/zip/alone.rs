@@ -123,12 +123,12 @@ const OVERDUE_SUM: Small = Small {
 /// The worlds of this family.
 pub(super) fn worlds() -> Vec<World> {
     vec![
-        world!("zip-cut-off", "a root is replaced that cannot be told so", (123_577, 52), CUT_OFF),
-        world!("zip-overdue", "one leaves and takes too long", (17_998, 45), OVERDUE),
+        world!("zip-cut-off", "a root is replaced that cannot be told so", (108_040, 48), CUT_OFF),
+        world!("zip-overdue", "one leaves and takes too long", (16_960, 43), OVERDUE),
         world!(
             "zip-overdue-cut",
             "one leaves too late, and nobody hears of it",
-            (5_625, 24),
+            (5_430, 23),
             OVERDUE_UNHEARD
         ),
         world!("sum-overdue", "one gives a value and leaves, the others give none", (766, 28), OVERDUE_SUM),

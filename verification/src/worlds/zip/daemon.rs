@@ -230,28 +230,28 @@ const SUM_RESTART_DAEMON: Small = Small {
 /// The worlds of this family.
 pub(super) fn worlds() -> Vec<World> {
     vec![
-        world!("zip-daemon", "a daemon dies in the midst of a round", (10_875, 37), DAEMON),
-        world!("zip-daemon-any", "a machine has a daemon, somebody dies", (24_191, 49), DAEMON_ANY),
-        world!("zip-daemon-root", "a daemon is the root, somebody dies", (1_600, 29), DAEMON_ROOT),
-        world!("zip-daemon-machine", "a daemon and one of its lambdas die", (26_286, 38), DAEMON_MACHINE),
-        world!("zip-daemon-comes", "a daemon comes in the midst of a round", (12_800, 32), COMES),
-        world!("zip-daemon-comes-root", "a daemon comes to the root's machine", (48_280, 61), COMES_ROOT),
-        world!("zip-daemon-again", "a daemon dies, and others come", (42_321, 55), AGAIN),
-        world!("zip-daemon-relay", "a daemon is not to be reached", (2_884, 28), DAEMON_RELAY),
-        world!("sum-daemon", "a reduce, a machine has a daemon, somebody dies", (16_152, 40), SUM_DAEMON),
-        world!("sum-daemon-strict", "two strict reduces, a daemon dies", (92_007, 53), SUM_DAEMON_STRICT),
+        world!("zip-daemon", "a daemon dies in the midst of a round", (10_261, 34), DAEMON),
+        world!("zip-daemon-any", "a machine has a daemon, somebody dies", (22_741, 45), DAEMON_ANY),
+        world!("zip-daemon-root", "a daemon is the root, somebody dies", (1_329, 27), DAEMON_ROOT),
+        world!("zip-daemon-machine", "a daemon and one of its lambdas die", (23_588, 34), DAEMON_MACHINE),
+        world!("zip-daemon-comes", "a daemon comes in the midst of a round", (12_706, 30), COMES),
+        world!("zip-daemon-comes-root", "a daemon comes to the root's machine", (45_608, 55), COMES_ROOT),
+        world!("zip-daemon-again", "a daemon dies, and others come", (36_324, 51), AGAIN),
+        world!("zip-daemon-relay", "a daemon is not to be reached", (2_504, 25), DAEMON_RELAY),
+        world!("sum-daemon", "a reduce, a machine has a daemon, somebody dies", (15_083, 38), SUM_DAEMON),
+        world!("sum-daemon-strict", "two strict reduces, a daemon dies", (56_292, 47), SUM_DAEMON_STRICT),
         world!(
             "sum-daemon-root",
             "a reduce, a daemon is the root, somebody dies",
-            (9_897, 34),
+            (8_159, 32),
             SUM_DAEMON_ROOT
         ),
-        world!("sum-daemon-comes", "a reduce, a daemon comes", (18_229, 37), SUM_COMES),
-        world!("late-daemon", "a reduce with a deadline, a daemon dies", (98_390, 42), LATE_DAEMON),
+        world!("sum-daemon-comes", "a reduce, a daemon comes", (18_168, 37), SUM_COMES),
+        world!("late-daemon", "a reduce with a deadline, a daemon dies", (85_595, 39), LATE_DAEMON),
         world!(
             "zip-restart-daemon",
             "the controller is restarted, a daemon dies",
-            (7_546, 27),
+            (5_462, 24),
             RESTART_DAEMON
         ),
         world!(
@@ -263,7 +263,7 @@ pub(super) fn worlds() -> Vec<World> {
         world!(
             "sum-restart-daemon",
             "a strict reduce, the controller is restarted, a daemon dies",
-            (83_778, 40),
+            (74_969, 37),
             SUM_RESTART_DAEMON
         ),
     ]

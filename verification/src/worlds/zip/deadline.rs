@@ -61,12 +61,12 @@ const LATE_BREAK: Small = Small {
 /// The worlds of this family.
 pub(super) fn worlds() -> Vec<World> {
     vec![
-        world!("late", "a reduce with a deadline", (632, 28), LATE),
-        world!("late-silent", "two reduces of one, the others are silent", (78, 37), LATE_SILENT),
-        world!("late-quorum", "two reduces, a deadline finds too few", (22_134, 43), LATE_QUORUM),
-        world!("late-crash", "a reduce with a deadline, a member dies", (14_234, 28), LATE_CRASH),
-        world!("late-chain", "the same along a chain", (14_565, 31), LATE_CHAIN),
-        world!("late-join", "a reduce with a deadline, one joins", (32_185, 54), LATE_JOIN),
-        world!("late-break", "a reduce with a deadline, a link breaks", (26_323, 41), LATE_BREAK),
+        world!("late", "a reduce with a deadline", (587, 26), LATE),
+        world!("late-silent", "two reduces of one, the others are silent", (53, 33), LATE_SILENT),
+        world!("late-quorum", "two reduces, a deadline finds too few", (11_741, 39), LATE_QUORUM),
+        world!("late-crash", "a reduce with a deadline, a member dies", (11_633, 26), LATE_CRASH),
+        world!("late-chain", "the same along a chain", (12_623, 29), LATE_CHAIN),
+        world!("late-join", "a reduce with a deadline, one joins", (28_755, 50), LATE_JOIN),
+        world!("late-break", "a reduce with a deadline, a link breaks", (24_211, 39), LATE_BREAK),
     ]
 }

@@ -148,14 +148,14 @@ const RESTART: Small = Small {
 /// The worlds of this family.
 pub(super) fn worlds() -> Vec<World> {
     vec![
-        world!("handled", "two reduces for one", (514, 34), HANDLED),
-        world!("handled-crash", "a reduce for one, a member dies", (2_382, 28), CRASH),
-        world!("handled-break", "a reduce for one that is away", (516, 24), BREAK),
-        world!("handled-root", "a reduce for the root, a member dies", (1_105, 23), ROOT),
-        world!("handled-pulled", "two reduces for one, the root dies", (7_124, 39), PULLED),
-        world!("handled-tight", "two reduces for one that keeps one round", (434, 31), TIGHT),
-        world!("handled-leaves", "two reduces for one, somebody leaves", (730, 29), LEAVES),
-        world!("handled-next", "a reduce for one or for the next", (334, 20), NEXT),
+        world!("handled", "two reduces for one", (304, 30), HANDLED),
+        world!("handled-crash", "a reduce for one, a member dies", (2_156, 26), CRASH),
+        world!("handled-break", "a reduce for one that is away", (426, 22), BREAK),
+        world!("handled-root", "a reduce for the root, a member dies", (969, 21), ROOT),
+        world!("handled-pulled", "two reduces for one, the root dies", (4_698, 36), PULLED),
+        world!("handled-tight", "two reduces for one that keeps one round", (245, 27), TIGHT),
+        world!("handled-leaves", "two reduces for one, somebody leaves", (575, 27), LEAVES),
+        world!("handled-next", "a reduce for one or for the next", (318, 19), NEXT),
         world!(
             "handled-restart",
             "the controller forgets that a handler has a successor",

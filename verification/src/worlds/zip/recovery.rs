@@ -246,43 +246,43 @@ const RESTART_SUM: Small = Small {
 /// The worlds of this family.
 pub(super) fn worlds() -> Vec<World> {
     vec![
-        world!("zip-restart", "the controller is restarted", (14_604, 29), RESTART),
-        world!("zip-restart-twice", "the controller is restarted twice", (1_450, 22), RESTART_TWICE),
+        world!("zip-restart", "the controller is restarted", (13_949, 27), RESTART),
+        world!("zip-restart-twice", "the controller is restarted twice", (1_278, 21), RESTART_TWICE),
         world!(
             "zip-restart-calls",
             "a controller is called that is not there",
-            (3_946, 22),
+            (3_765, 21),
             RESTART_UNANSWERED
         ),
         world!(
             "zip-restart-crash",
             "the controller is restarted, a member dies",
-            (262_106, 54),
+            (227_007, 52),
             RESTART_CRASH
         ),
         world!("zip-restart-expire", "the controller is restarted, two swap", (30_336, 101), RESTART_EXPIRE),
         world!(
             "zip-restart-forgets",
             "the controller forgets a wrong verdict",
-            (210_002, 55),
+            (198_093, 53),
             RESTART_FORGETS
         ),
         world!(
             "zip-restart-leaf",
             "the controller forgets a wrong verdict on a leaf",
-            (34_670, 52),
+            (31_688, 52),
             RESTART_LEAF
         ),
-        world!("zip-restart-early", "the controller does not wait for all", (42_753, 43), RESTART_EARLY),
-        world!("zip-restart-join", "the controller is restarted, one joins", (29_585, 40), RESTART_JOIN),
-        world!("zip-restart-leave", "the controller is restarted, one leaves", (121_776, 54), RESTART_LEAVE),
-        world!("zip-restart-sender", "a sender dies, and is forgotten", (72_694, 41), RESTART_SENDER),
+        world!("zip-restart-early", "the controller does not wait for all", (38_692, 41), RESTART_EARLY),
+        world!("zip-restart-join", "the controller is restarted, one joins", (27_492, 38), RESTART_JOIN),
+        world!("zip-restart-leave", "the controller is restarted, one leaves", (100_520, 52), RESTART_LEAVE),
+        world!("zip-restart-sender", "a sender dies, and is forgotten", (59_206, 37), RESTART_SENDER),
         world!(
             "zip-restart-relay",
             "the controller is restarted, a relay stays",
-            (18_539, 26),
+            (16_978, 25),
             RESTART_RELAY
         ),
-        world!("sum-restart", "a reduce, the controller is restarted, one dies", (136_074, 55), RESTART_SUM),
+        world!("sum-restart", "a reduce, the controller is restarted, one dies", (124_582, 53), RESTART_SUM),
     ]
 }

@@ -113,26 +113,26 @@ const SUM_LEAVE: Small = Small {
 /// The worlds of this family.
 pub(super) fn worlds() -> Vec<World> {
     vec![
-        world!("sum-calm", "two reduces, nothing goes wrong", (346, 31), SUM),
-        world!("sum-crash", "a reduce, a member dies", (14_089, 48), SUM_CRASH),
-        world!("sum-strict", "two strict reduces, a member dies", (9_607, 36), SUM_STRICT),
-        world!("sum-barrier", "two barriers, a member dies", (9_607, 36), BARRIER),
-        world!("sum-names", "more are missing than may be named", (6_945, 31), SUM_NAMES),
-        world!("sum-inner", "a reduce, an inner member or another dies", (139_352, 47), SUM_INNER),
-        world!("sum-mismatch", "values of different sizes", (796, 30), SUM_MISMATCH),
+        world!("sum-calm", "two reduces, nothing goes wrong", (198, 27), SUM),
+        world!("sum-crash", "a reduce, a member dies", (12_996, 47), SUM_CRASH),
+        world!("sum-strict", "two strict reduces, a member dies", (5_787, 32), SUM_STRICT),
+        world!("sum-barrier", "two barriers, a member dies", (5_787, 32), BARRIER),
+        world!("sum-names", "more are missing than may be named", (6_787, 29), SUM_NAMES),
+        world!("sum-inner", "a reduce, an inner member or another dies", (130_369, 44), SUM_INNER),
+        world!("sum-mismatch", "values of different sizes", (493, 26), SUM_MISMATCH),
         world!(
             "sum-mismatch-crash",
             "values of different sizes, the root dies",
-            (45_717, 57),
+            (26_825, 51),
             SUM_MISMATCH_CRASH
         ),
-        world!("sum-chain", "a reduce along a chain, a member dies", (10_875, 44), SUM_CHAIN),
-        world!("sum-two", "a reduce, two die", (267_394, 44), SUM_TWO),
-        world!("sum-suspect", "a reduce, one is declared dead that lives", (162_300, 49), SUM_SUSPECT),
-        world!("sum-break", "a reduce, links break", (25_733, 44), SUM_BREAK),
-        world!("sum-given-up", "a reduce, links break too often", (27_965, 40), SUM_GIVEN_UP),
-        world!("sum-relay", "a reduce, two cannot reach each other", (103_077, 58), SUM_RELAY),
-        world!("sum-join", "two reduces, one joins", (2_568, 35), SUM_JOIN),
-        world!("sum-leave", "a reduce, two leave", (24_552, 44), SUM_LEAVE),
+        world!("sum-chain", "a reduce along a chain, a member dies", (10_223, 42), SUM_CHAIN),
+        world!("sum-two", "a reduce, two die", (243_264, 42), SUM_TWO),
+        world!("sum-suspect", "a reduce, one is declared dead that lives", (149_774, 47), SUM_SUSPECT),
+        world!("sum-break", "a reduce, links break", (24_873, 42), SUM_BREAK),
+        world!("sum-given-up", "a reduce, links break too often", (26_775, 38), SUM_GIVEN_UP),
+        world!("sum-relay", "a reduce, two cannot reach each other", (98_494, 56), SUM_RELAY),
+        world!("sum-join", "two reduces, one joins", (2_009, 33), SUM_JOIN),
+        world!("sum-leave", "a reduce, two leave", (21_427, 42), SUM_LEAVE),
     ]
 }
