@@ -10,6 +10,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
 use std::time::Instant;
 
+use cirrus_core::ids::FanOut;
 use tokio::runtime::Builder;
 
 use super::network::Network;
@@ -106,7 +107,7 @@ fn host(network: &Network) -> Result<(String, tokio::sync::oneshot::Sender<()>),
     let serve = move || -> Result<(), Error> {
         Network::enter(0)?;
         Builder::new_current_thread().enable_all().build()?.block_on(async {
-            let controller = controller_at(&listen).await?;
+            let controller = controller_at(&listen, FanOut(2)).await?;
             found.send(Ok(controller.address().to_owned()))?;
             tokio::select! { () = controller.run() => (), _ = ended => () }
             Ok(())

@@ -6,10 +6,13 @@ use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
 use cirrus_core::channel::Role;
+use cirrus_protocol::handshake::Credential;
 use cirrus_runtime::zip::{
-    BroadcastChannel, Channel, Completeness, HandledChannel, HandlerChannel, Payload, ReduceChannel,
-    Settings, ShuffleChannel, Zip, ZipError, operator,
+    BroadcastChannel, Channel, Completeness, HandledChannel, HandlerChannel, ONLY_JOB, Payload,
+    ReduceChannel, Settings, ShuffleChannel, Zip, ZipError, operator,
 };
+use cirrus_transport::auth;
+use cirrus_transport::tcp::Tcp;
 use tokio::runtime::Builder;
 
 type Error = Box<dyn std::error::Error>;
@@ -20,6 +23,9 @@ pub(super) const CONTROLLER: &str = "CIRRUS_BENCH_CONTROLLER";
 pub(super) const TOKEN: &str = "CIRRUS_BENCH_TOKEN";
 /// How many processes there are.
 pub(super) const MEMBERS: &str = "CIRRUS_BENCH_MEMBERS";
+
+/// Set if the members live on the application's runtime.
+pub(super) const EMBEDDED: &str = "CIRRUS_BENCH_EMBEDDED";
 
 /// Bytes of a piece where there is a daemon: pieces are described there, so that fewer are better.
 const PIECE: usize = 2 << 20;
@@ -70,7 +76,7 @@ pub(crate) fn run() -> Result<(), Error> {
 async fn join() -> Result<Seats, Error> {
     let count: u32 = std::env::var(MEMBERS)?.parse()?;
     let members = count as usize;
-    let zip = Zip::connect(&std::env::var(CONTROLLER)?, &std::env::var(TOKEN)?).await?;
+    let zip = connect(&std::env::var(CONTROLLER)?, &std::env::var(TOKEN)?).await?;
     let mut settings = Settings::from_environment();
     if settings.daemon.is_some() {
         settings.piece_bytes = PIECE;
@@ -100,6 +106,14 @@ async fn join() -> Result<Seats, Error> {
     // Nobody has left, so the first still sits where it sat down.
     let [reigns, sends] = [all.first(), all.last()].map(|one| one == Some(&news.member()));
     Ok(Seats { news, sums, records, totals, fragile, members: count, sends, reigns })
+}
+
+async fn connect(controller: &str, token: &str) -> Result<Zip, ZipError> {
+    if std::env::var_os(EMBEDDED).is_none() {
+        return Zip::connect(controller, token).await;
+    }
+    let credential = Credential { job: ONLY_JOB, token: auth::digest(token) };
+    Zip::over(Tcp::default(), controller, credential, "127.0.0.1:0", Settings::default()).await
 }
 
 impl Seats {

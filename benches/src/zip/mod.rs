@@ -31,8 +31,9 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use cirrus_core::directory::Limits;
+use cirrus_core::ids::FanOut;
 use cirrus_runtime::io::IoThread;
-use cirrus_runtime::zip::controller::{Controller, ControllerSpec, Epochs, Job};
+use cirrus_runtime::zip::controller::{Controller, ControllerSpec, Epochs, FAN_OUT, Job};
 use cirrus_runtime::zip::daemon::DAEMON_VARIABLE;
 use cirrus_runtime::zip::{ONLY_JOB, Zip};
 use cirrus_transport::tcp::Tcp;
@@ -66,6 +67,13 @@ pub(crate) struct Options {
     /// there. Shuffles go past it and are not measured. Needs memory for some 3 large values a process.
     #[arg(long)]
     daemon: bool,
+    /// Members that may be below each in a channel's tree.
+    #[arg(long, default_value_t = FAN_OUT.0, conflicts_with_all = ["controller", "links"], value_parser = clap::value_parser!(u32).range(1..=64))]
+    fan_out: u32,
+    /// Members live on the runtime of their application, not on a thread of their own: a round is handed over less often,
+    /// and an application that computes keeps others waiting.
+    #[arg(long, conflicts_with_all = ["controller", "links"])]
+    embedded: bool,
     /// Measure the controller alone: joins a second, memory a member.
     #[arg(long, conflicts_with_all = ["peers", "daemon", "members", "large"])]
     controller: bool,
@@ -114,13 +122,16 @@ struct Member {
 }
 
 impl Member {
-    fn start(controller: &str, members: usize, socket: Option<&str>) -> Result<Self, Error> {
+    fn start(controller: &str, options: &Options, socket: Option<&str>) -> Result<Self, Error> {
         let mut command = Command::new(std::env::current_exe()?);
+        if options.embedded {
+            command.env(member::EMBEDDED, "1");
+        }
         match socket {
             Some(socket) => command.env(DAEMON_VARIABLE, socket),
             None => command.env_remove(DAEMON_VARIABLE),
         };
-        Self::spawn(command, controller, members)
+        Self::spawn(command, controller, options.members)
     }
 
     /// By a command that runs this program.
@@ -164,12 +175,12 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
         options.members
     );
     let io = IoThread::start()?;
-    let address = host(&io)?;
+    let address = host(&io, FanOut(options.fan_out))?;
     if !options.daemon {
         joins(&io, &address)?;
     }
     let daemon = options.daemon(&address)?;
-    let mut members = start(&address, options.members, daemon.as_ref())?;
+    let mut members = start(&address, options, daemon.as_ref())?;
     let large = options.large;
     let mut measure = |what: &str, bytes: usize, times: u32| -> Result<f64, Error> {
         let mut best = f64::INFINITY;
@@ -204,7 +215,7 @@ pub(crate) fn run(options: &Options) -> Result<(), Error> {
     end(members)?;
     let mut took = Vec::new();
     for _ in 0..options.repeat {
-        took.extend(kills(&address, options.members)?);
+        took.extend(kills(&address, options)?);
     }
     took.sort_by(f64::total_cmp);
     let (median, worst) = (took.get(took.len() / 2), took.last());
@@ -228,16 +239,17 @@ fn watched(
 }
 
 /// A controller that runs in the background; where it listens.
-fn host(io: &IoThread) -> Result<String, Error> {
-    let controller = io.block_on(controller_at("127.0.0.1:0"))?;
+fn host(io: &IoThread, fan_out: FanOut) -> Result<String, Error> {
+    let controller = io.block_on(controller_at("127.0.0.1:0", fan_out))?;
     let address = controller.address().to_owned();
     io.handle().spawn(controller.run());
     Ok(address)
 }
 
-async fn controller_at(listen: &str) -> Result<Controller, Error> {
+async fn controller_at(listen: &str, fan_out: FanOut) -> Result<Controller, Error> {
     let job = Job::new(ONLY_JOB, TOKEN, Limits { channels_max: 8, members_max: 1000 });
-    let spec = ControllerSpec::new(listen, job, Epochs::Lent(Arc::default()));
+    let mut spec = ControllerSpec::new(listen, job, Epochs::Lent(Arc::default()));
+    spec.config.fan_out = fan_out;
     Ok(Controller::start(&Tcp::default(), spec).await?)
 }
 
@@ -253,11 +265,11 @@ fn slowest(members: &mut [Member], what: &str, bytes: usize, times: u32) -> Resu
     Ok(slowest / f64::from(times))
 }
 
-fn start(address: &str, count: usize, daemon: Option<&daemon::Running>) -> Result<Vec<Member>, Error> {
+fn start(address: &str, options: &Options, daemon: Option<&daemon::Running>) -> Result<Vec<Member>, Error> {
     let socket = daemon.map(|daemon| &*daemon.socket);
     let mut members = Vec::new();
-    for _ in 0..count {
-        members.push(Member::start(address, count, socket)?);
+    for _ in 0..options.members {
+        members.push(Member::start(address, options, socket)?);
     }
     for member in &mut members {
         member.hear()?;
@@ -275,8 +287,8 @@ fn end(members: Vec<Member>) -> Result<(), Error> {
 
 /// Kills all members but two, one after the other, while they add up 8 KB each, round after round; answers with the seconds
 /// from each kill to the last survivor's first sum without the killed one.
-fn kills(address: &str, count: usize) -> Result<Vec<f64>, Error> {
-    let mut members = start(address, count, None)?;
+fn kills(address: &str, options: &Options) -> Result<Vec<f64>, Error> {
+    let mut members = start(address, options, None)?;
     let mut took = Vec::new();
     while members.len() > 2 {
         let left = members.len() - 1;

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use cirrus_core::ids::FanOut;
 use cirrus_runtime::io::IoThread;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -50,9 +51,9 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let python = install(&watch)?;
     let rates = Rates::measure(options.repeat)?;
     let folder = folder()?;
-    let address = host(&io)?;
+    let address = host(&io, FanOut(options.fan_out))?;
     let daemon = options.daemon(&address)?;
-    let mut members = start(&address, options.members, daemon.as_ref())?;
+    let mut members = start(&address, options, daemon.as_ref())?;
     for member in &members {
         watch.admit(&member.child)?;
     }

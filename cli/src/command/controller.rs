@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use cirrus_core::directory::Limits;
+use cirrus_core::ids::FanOut;
 use cirrus_runtime::object;
-use cirrus_runtime::zip::controller::{Controller, ControllerSpec, Epochs, Job};
+use cirrus_runtime::zip::controller::{Controller, ControllerSpec, Epochs, FAN_OUT, Job};
 use cirrus_runtime::zip::{Metrics, MetricsServer, ONLY_JOB, Recording, Relay};
 use cirrus_transport::auth;
 use cirrus_transport::tcp::Tcp;
 use clap::Args;
+use tokio::runtime::{Builder, Runtime};
 
 use crate::Output;
 use crate::failure::{Failure, with};
@@ -50,6 +52,10 @@ pub(crate) struct Arguments {
     /// Members in each.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
     members_max: u32,
+    /// How many members may be below each in a channel's tree. More make the tree flatter, so that small rounds are faster;
+    /// fewer let large ones pass slow links faster, since a link carries a copy for each.
+    #[arg(long, value_name = "N", default_value_t = FAN_OUT.0, value_parser = clap::value_parser!(u32).range(1..=64))]
+    fan_out: u32,
     /// Records all that happens to it in this file, which must not be there, for `verify replay`. No token is in it.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -70,10 +76,11 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
     let recording = arguments.trace.as_ref().map(Recording::create).transpose()?;
     let mut spec = ControllerSpec::new(&arguments.listen, Job::new(ONLY_JOB, &token, limits), epochs);
     spec.recording.clone_from(&recording);
+    spec.config.fan_out = FanOut(arguments.fan_out);
     spec.metrics = arguments.metrics.as_ref().map(|_| Metrics::default());
     let metrics = spec.metrics.clone();
     let interrupt = Interrupt::listen().map_err(with("cannot listen for Ctrl-C"))?;
-    super::process::runtime()?.block_on(async {
+    runtime()?.block_on(async {
         let controller = Controller::start(&Tcp::default(), spec).await.inspect_err(|_| {
             // A recording of nothing would be in the way of the next one.
             if let Some(recording) = &recording {
@@ -118,6 +125,12 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
             }
         }
     })
+}
+
+/// What is decided is decided on the thread that blocks on this; another one reads and writes meanwhile.
+fn runtime() -> Result<Runtime, Failure> {
+    let built = Builder::new_multi_thread().worker_threads(1).thread_name("cirrus-io").enable_all().build();
+    built.map_err(with("cannot start the runtime"))
 }
 
 /// Leads for ever, if there is a relay; else it just waits.

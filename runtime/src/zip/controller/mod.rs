@@ -43,6 +43,8 @@ use crate::driver::Driver;
 
 pub use epoch::{EpochError, Epochs};
 
+/// How many members may be below each in a channel's tree, if nobody says.
+pub const FAN_OUT: FanOut = FanOut(2);
 /// What may wait to be taken in, of all connections together.
 const NEWS_MAX: usize = 64;
 /// Steps before what they say is written: it has room where it waits.
@@ -99,7 +101,7 @@ impl ControllerSpec {
             recovery: Millis(2000),
             ..controller::Config::default()
         };
-        let config = Config { jobs_max: 1, members_max: job.limits.reserve(), fan_out: FanOut(2), channel };
+        let config = Config { jobs_max: 1, members_max: job.limits.reserve(), fan_out: FAN_OUT, channel };
         Self {
             listen: listen.into(),
             jobs: vec![job],
