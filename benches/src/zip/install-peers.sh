@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what `zip --peers` measures beside: redis-server and Open MPI by apt-get, which needs root, and their Python
-# clients into a virtual environment.
+# clients and Gloo into a virtual environment.
 #
 #     benches/src/zip/install-peers.sh [FOLDER]      the environment's; target/peers if none is named
 #
@@ -39,7 +39,8 @@ if [ ! -x "$folder/bin/python" ]; then
     python3 -m venv "$folder" >&2 || say "no Python environment in $folder: see above"
 fi
 # One after the other: without an MPI library, Redis can still be measured.
-for packages in "numpy==2.4.6 redis==8.1.0 hiredis==3.5.0" "mpi4py==4.1.2"; do
+# Gloo comes inside of xoscar, of whose other packages nothing is needed.
+for packages in "numpy==2.4.6 redis==8.1.0 hiredis==3.5.0" "mpi4py==4.1.2" "--no-deps xoscar==0.12.2"; do
     # shellcheck disable=SC2086 # a list of packages
     "$folder/bin/python" -m pip install --quiet --disable-pip-version-check $packages >&2 ||
         say "pip could not install $packages: see above"

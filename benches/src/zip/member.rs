@@ -1,7 +1,7 @@
 //! A process of the channels that are measured.
 
 use std::hint::black_box;
-use std::io::{BufRead, Write};
+use std::io::Write;
 use std::time::{Instant, SystemTime};
 
 use bytes::Bytes;
@@ -13,6 +13,7 @@ use cirrus_runtime::zip::{
 };
 use cirrus_transport::auth;
 use cirrus_transport::tcp::Tcp;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::runtime::Builder;
 
 type Error = Box<dyn std::error::Error>;
@@ -55,18 +56,22 @@ enum Totals {
 
 /// Does what it is told until there is nothing more.
 pub(crate) fn run() -> Result<(), Error> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    let seats = runtime.block_on(join())?;
+    Builder::new_current_thread().enable_all().build()?.block_on(obey())
+}
+
+/// What lives on this runtime goes on while there is no order.
+async fn obey() -> Result<(), Error> {
+    let seats = join().await?;
     println!("ready");
-    for line in std::io::stdin().lock().lines() {
-        let line = line?;
+    let mut orders = BufReader::new(tokio::io::stdin()).lines();
+    while let Some(line) = orders.next_line().await? {
         let words: Vec<&str> = line.split(' ').collect();
         let [what, bytes, times] = words[..] else { return Err("not an order".into()) };
         let (bytes, times) = (bytes.parse()?, times.parse()?);
         if what == "survive" {
-            println!("{}", runtime.block_on(seats.survive(bytes, times))?);
+            println!("{}", seats.survive(bytes, times).await?);
         } else {
-            println!("{}", runtime.block_on(seats.measure(what, bytes, times))?);
+            println!("{}", seats.measure(what, bytes, times).await?);
         }
         std::io::stdout().flush()?;
     }

@@ -6,7 +6,7 @@
 //! | [`daemon`] | a daemon, which lends them memory in common |
 //! | [`controller`] | how fast members join, and what the controller keeps of each |
 //! | [`links`] | large values between machines with shaped links, which [`network`] makes |
-//! | [`peers`] | the same in Redis and Open MPI, in the same run |
+//! | [`peers`] | the same in Redis, Gloo and Open MPI, in the same run |
 //! | [`work`] | what is measured so |
 //! | [`floor`] | what the machine cannot beat |
 //! | [`processes`] | other programs' processes, which end when we do |
@@ -58,7 +58,7 @@ pub(crate) struct Options {
     /// Repetitions of each measurement; the best counts.
     #[arg(long, default_value_t = 3)]
     repeat: u32,
-    /// Measure Redis and Open MPI, with and without single copies by the kernel, turn by turn with ours, and print what
+    /// Measure Redis, Gloo, and Open MPI with and without single copies by the kernel, turn by turn with ours, and print what
     /// this machine cannot beat. Installs what is missing with apt-get, if root, and with pip into target/peers. Needs
     /// memory for some 10 large values a process.
     #[arg(long)]

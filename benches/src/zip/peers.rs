@@ -1,4 +1,4 @@
-//! The same works in Redis and in Open MPI, with as many processes, turn by turn with ours, and beside what the machine
+//! The same works in Redis, in Gloo and in Open MPI, with as many processes, turn by turn with ours, and beside what the machine
 //! cannot beat.
 //!
 //! A team is as many processes of `peers.py`, which hear orders and answer as our members do. The time of a work is that
@@ -22,7 +22,7 @@ use tempfile::TempDir;
 
 use super::floor::Rates;
 use super::processes::{Process, Watch};
-use super::work::Work;
+use super::work::{Way, Work};
 use super::{Error, Member, Options, end, host, slowest, start};
 use crate::first_light::figure;
 
@@ -59,7 +59,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     }
     let mut teams = Vec::new();
     let place = Place { watch: &watch, python: &python, folder: folder.path(), options };
-    for kind in [Kind::Redis, Kind::MpiSingleCopy, Kind::MpiTwoCopies] {
+    for kind in [Kind::Redis, Kind::Gloo, Kind::MpiSingleCopy, Kind::MpiTwoCopies] {
         match place.team(kind) {
             Ok(team) => teams.push(team),
             Err(reason) => {
@@ -131,8 +131,8 @@ impl Job {
         let mut ours = f64::INFINITY;
         let mut rows = Vec::new();
         for team in &*teams {
-            for (_, redis, mpi) in self.work.ways() {
-                let how = if team.kind == Kind::Redis { redis } else { mpi };
+            for way in self.work.ways() {
+                let how = team.kind.does(way);
                 rows.push(Row { name: format!("{}: {how}", team.kind.name()), best: Ok(f64::INFINITY) });
             }
         }
@@ -140,8 +140,8 @@ impl Job {
             ours = ours.min(slowest(members, order, self.bytes, self.rounds)?);
             let mut row = rows.iter_mut();
             for team in &mut *teams {
-                for ((order, ..), row) in self.work.ways().iter().zip(row.by_ref()) {
-                    match (&mut row.best, team.slowest(order, self.bytes, self.rounds)) {
+                for (way, row) in self.work.ways().iter().zip(row.by_ref()) {
+                    match (&mut row.best, team.slowest(way.order, self.bytes, self.rounds)) {
                         (Ok(best), Ok(seconds)) => *best = best.min(seconds),
                         (best, Err(reason)) => *best = Err(reason.to_string()),
                         (Err(_), Ok(_)) => (),
@@ -195,6 +195,7 @@ fn time(seconds: f64) -> String {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Redis,
+    Gloo,
     /// As it comes: where the kernel lets it, a process copies from another's memory.
     MpiSingleCopy,
     /// Through a segment of memory in common: copied in and out.
@@ -205,8 +206,17 @@ impl Kind {
     fn name(self) -> &'static str {
         match self {
             Self::Redis => "Redis",
+            Self::Gloo => "Gloo",
             Self::MpiSingleCopy => "Open MPI",
             Self::MpiTwoCopies => "Open MPI, CMA off",
+        }
+    }
+
+    fn does(self, way: &Way) -> &'static str {
+        match self {
+            Self::Redis => way.redis,
+            Self::Gloo => way.gloo,
+            Self::MpiSingleCopy | Self::MpiTwoCopies => way.mpi,
         }
     }
 }
@@ -226,6 +236,7 @@ impl Place<'_> {
         let control = listener.local_addr()?.port().to_string();
         let processes = match kind {
             Kind::Redis => self.redis(&control)?,
+            Kind::Gloo => self.gloo(&control)?,
             Kind::MpiSingleCopy => vec![self.mpi(&control, &[])?],
             // Up to version 4, and from 5 on; each ignores the other's.
             Kind::MpiTwoCopies => {
@@ -282,17 +293,28 @@ impl Place<'_> {
         }
         // It says no more, and a pipe that nobody reads stays open for its end.
         server.child.stdout = Some(said);
-        let mut processes = Vec::new();
-        let count = self.options.members.to_string();
-        for rank in 0..self.options.members {
-            let mut command = Command::new(self.python);
-            command.args([SCRIPT, "redis", &rank.to_string(), &count, &port, control]);
-            command.stdin(Stdio::null()).stdout(Stdio::null());
-            processes.push(Process::start(self.watch, &mut command)?);
-        }
+        let mut processes = self.ranks("redis", &port, control)?;
         // The last to be waited for.
         processes.push(server);
         Ok(processes)
+    }
+
+    /// Processes that find each other by files in a folder of their own.
+    fn gloo(&self, control: &str) -> Result<Vec<Process>, Error> {
+        let folder = self.folder.join("gloo");
+        std::fs::create_dir(&folder)?;
+        self.ranks("gloo", folder.to_str().ok_or("the folder's name is not UTF-8")?, control)
+    }
+
+    /// The processes of a team that we start by ourselves, and where they meet.
+    fn ranks(&self, kind: &str, meeting: &str, control: &str) -> Result<Vec<Process>, Error> {
+        let count = self.options.members.to_string();
+        let rank = |rank: usize| {
+            let mut command = Command::new(self.python);
+            command.args([SCRIPT, kind, &rank.to_string(), &count, meeting, control]);
+            Process::start(self.watch, command.stdin(Stdio::null()).stdout(Stdio::null()))
+        };
+        (0..self.options.members).map(rank).collect()
     }
 
     fn mpi(&self, control: &str, parameters: &[&str]) -> Result<Process, Error> {

@@ -17,8 +17,19 @@ pub(super) enum Work {
     ReduceBorn,
 }
 
-/// A way to do it: the order, how Redis does it, and how Open MPI does it.
-pub(super) type Way = (&'static str, &'static str, &'static str);
+/// A way to do it: the order, and how each of the peers does it.
+pub(super) struct Way {
+    pub(super) order: &'static str,
+    pub(super) redis: &'static str,
+    pub(super) gloo: &'static str,
+    pub(super) mpi: &'static str,
+}
+
+impl Way {
+    const fn new(order: &'static str, redis: &'static str, gloo: &'static str, mpi: &'static str) -> Self {
+        Self { order, redis, gloo, mpi }
+    }
+}
 
 impl Work {
     pub(super) const ALL: [Self; 5] =
@@ -87,18 +98,50 @@ impl Work {
     }
 
     pub(super) fn ways(self) -> &'static [Way] {
+        const BROADCAST: [Way; 2] = [
+            Way::new(
+                "confirmed broadcast",
+                "PUBLISH, and the sender hears",
+                "broadcast and barrier",
+                "MPI_Bcast and MPI_Barrier",
+            ),
+            Way::new(
+                "broadcast",
+                "PUBLISH, rounds run ahead",
+                "broadcast, rounds run ahead",
+                "MPI_Bcast, rounds run ahead",
+            ),
+        ];
+        const ALL_REDUCE: [Way; 1] =
+            [Way::new("all-reduce", "RPUSH, BLMPOP, numpy, PUBLISH", "allreduce", "MPI_Allreduce")];
+        const REDUCE: [Way; 2] = [
+            Way::new(
+                "confirmed reduce",
+                "RPUSH, BLMPOP, numpy, all hear",
+                "reduce, all hear by broadcast",
+                "MPI_Reduce, all hear by MPI_Bcast",
+            ),
+            Way::new(
+                "reduce",
+                "RPUSH, BLMPOP, numpy, rounds run ahead",
+                "reduce, rounds run ahead",
+                "MPI_Reduce, rounds run ahead",
+            ),
+        ];
+        const SHUFFLE: [Way; 1] = [Way::new(
+            "shuffle",
+            "numpy, RPUSH, BLPOP",
+            "numpy, all_to_all",
+            "numpy, MPI_Alltoall, MPI_Alltoallv",
+        )];
+        const EXCHANGE: [Way; 1] =
+            [Way::new("exchange", "RPUSH, BLPOP", "all_to_all", "MPI_Alltoall, MPI_Alltoallv")];
         match self.plain() {
-            Self::Broadcast => &[
-                ("confirmed broadcast", "PUBLISH, and the sender hears", "MPI_Bcast and MPI_Barrier"),
-                ("broadcast", "PUBLISH, rounds run ahead", "MPI_Bcast, rounds run ahead"),
-            ],
-            Self::AllReduce => &[("all-reduce", "RPUSH, BLMPOP, numpy, PUBLISH", "MPI_Allreduce")],
-            Self::Reduce => &[
-                ("confirmed reduce", "RPUSH, BLMPOP, numpy, all hear", "MPI_Reduce, all hear by MPI_Bcast"),
-                ("reduce", "RPUSH, BLMPOP, numpy, rounds run ahead", "MPI_Reduce, rounds run ahead"),
-            ],
-            Self::Shuffle => &[("shuffle", "numpy, RPUSH, BLPOP", "numpy, MPI_Alltoall, MPI_Alltoallv")],
-            Self::Exchange => &[("exchange", "RPUSH, BLPOP", "MPI_Alltoall, MPI_Alltoallv")],
+            Self::Broadcast => &BROADCAST,
+            Self::AllReduce => &ALL_REDUCE,
+            Self::Reduce => &REDUCE,
+            Self::Shuffle => &SHUFFLE,
+            Self::Exchange => &EXCHANGE,
             Self::BroadcastBorn | Self::BroadcastRead | Self::AllReduceBorn | Self::ReduceBorn => &[],
         }
     }
