@@ -173,6 +173,13 @@ impl DatasetPart {
         Ok((entry, shape))
     }
 
+    /// Whether the directory that lists this block was read already, or there is none: then nothing need be fetched to
+    /// find it.
+    pub(crate) fn is_listed(&self, id: BlockId) -> bool {
+        let file = usize::try_from(id.partition).ok().and_then(|index| self.partitions.get(index));
+        file.is_none_or(|file| file.directory.initialized())
+    }
+
     /// Fetches a block's bytes with one ranged read.
     pub(crate) async fn fetch(&self, id: BlockId) -> Result<EncodedBlock, DatasetError> {
         let (file, entry, shape) = self.locate(id).await?;

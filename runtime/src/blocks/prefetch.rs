@@ -72,6 +72,8 @@ struct Fetched {
 
 /// Fetches wanted blocks ahead. After it is dropped nothing new is fetched.
 pub struct Prefetcher {
+    part: Arc<DatasetPart>,
+    runtime: Handle,
     wanted: mpsc::UnboundedSender<BlockId>,
     ready: mpsc::UnboundedReceiver<Decoding>,
     /// The block to hand out next; kept here, so that a caller may stop waiting and come back.
@@ -94,15 +96,22 @@ impl Prefetcher {
         let (fetched, arrivals) = mpsc::unbounded_channel();
         let (decoded, ready) = mpsc::unbounded_channel();
         let tasks = [
-            runtime.spawn(fetch_in_order(part, options.buffer_bytes.max(1), ids, fetched)),
+            runtime.spawn(fetch_in_order(Arc::clone(&part), options.buffer_bytes.max(1), ids, fetched)),
             runtime.spawn(decode_in_order(pool, arrivals, decoded)),
         ];
         let statistics = PrefetchStatistics::default();
-        Self { wanted, ready, front: None, outstanding: 0, statistics, tasks }
+        let runtime = runtime.clone();
+        Self { part, runtime, wanted, ready, front: None, outstanding: 0, statistics, tasks }
     }
 
     /// Asks for one more block, to be handed out after those asked for before.
     pub fn want(&mut self, id: BlockId) {
+        if !self.part.is_listed(id) {
+            // Blocks are fetched in order, so the directories of all partitions would be awaited one after the other.
+            let part = Arc::clone(&self.part);
+            // Should that fail, fetching the block tries again, and says why.
+            self.runtime.spawn(async move { part.entry(id).await.is_ok() });
+        }
         // The task that takes ids ends with this prefetcher only; should it have panicked, `next` says so.
         let _ = self.wanted.send(id);
         self.outstanding += 1;

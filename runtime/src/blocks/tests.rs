@@ -64,6 +64,10 @@ pub(crate) async fn write_dataset(store: &dyn ObjectStore) {
 /// A local folder that counts reads of blocks, and lets a test look on before each.
 struct Watched {
     folder: LocalFolder,
+    /// Reads that start at 0, that is, of directories.
+    directory_reads: AtomicUsize,
+    /// Directories are served only after this many reads were started at once.
+    directories_together: usize,
     /// Reads that do not start at 0, that is, of blocks.
     block_reads: AtomicUsize,
     /// Blocks are served only after this many reads were started at once.
@@ -76,11 +80,13 @@ impl ObjectStore for Watched {
     }
     fn get_range<'a>(&'a self, key: &'a str, range: Range<u64>) -> ObjectFuture<'a, Bytes> {
         Box::pin(async move {
-            if range.start > 0 {
-                self.block_reads.fetch_add(1, Ordering::SeqCst);
-                while self.block_reads.load(Ordering::SeqCst) < self.together {
-                    tokio::task::yield_now().await;
-                }
+            let (reads, together) = match range.start {
+                0 => (&self.directory_reads, self.directories_together),
+                _ => (&self.block_reads, self.together),
+            };
+            reads.fetch_add(1, Ordering::SeqCst);
+            while reads.load(Ordering::SeqCst) < together {
+                tokio::task::yield_now().await;
             }
             self.folder.get_range(key, range).await
         })
@@ -114,9 +120,18 @@ struct Fixture {
 
 impl Fixture {
     fn new(together: usize) -> Self {
+        Self::with(together, 0)
+    }
+
+    fn with(together: usize, directories_together: usize) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store =
-            Watched { folder: LocalFolder::new(folder.path()), block_reads: AtomicUsize::new(0), together };
+        let store = Watched {
+            folder: LocalFolder::new(folder.path()),
+            directory_reads: AtomicUsize::new(0),
+            directories_together,
+            block_reads: AtomicUsize::new(0),
+            together,
+        };
         let io = IoThread::start().unwrap();
         io.block_on(write_dataset(&store));
         let pool = WorkPool::new(NonZeroUsize::new(2).unwrap()).unwrap();
@@ -209,6 +224,15 @@ fn at_least_four_reads_are_on_their_way_at_once() {
     let ids: Vec<_> = fixture.part().blocks().collect();
     let buffer_bytes = fixture.block_bytes() * 4;
     assert_eq!(fixture.iterate(ids, buffer_bytes).map(Result::unwrap).count(), 18);
+}
+
+#[test]
+fn directories_are_read_side_by_side() {
+    // The storage answers nobody before all partitions were asked for.
+    let fixture = Fixture::with(0, PARTITIONS as usize);
+    let ids: Vec<_> = fixture.part().blocks().collect();
+    assert_eq!(fixture.iterate(ids, 1 << 20).map(Result::unwrap).count(), 18);
+    assert_eq!(fixture.store.directory_reads.load(Ordering::SeqCst), PARTITIONS as usize, "each once");
 }
 
 #[test]
