@@ -43,6 +43,8 @@ impl Eager {
                 // The runtime looks at its sockets before it comes back here.
                 () = tokio::task::yield_now() => {}
             }
+            // Where more threads look than there are cores, the one that is waited for comes first.
+            std::thread::yield_now();
         }
         let frame = receiver.next().await;
         self.last = began.elapsed();
