@@ -12,8 +12,10 @@
 //!
 //! `copy` and `add` are one core's: bytes copied a second, and bytes added a second to a sum that stays in the cache.
 //! `stream` is what as many TCP streams over loopback as there are pairs of cores carry together, a core at each end.
-//! For 100 bytes these floors are below anything that a wake-up costs, so the time of a small message over loopback,
-//! from a thread that writes to one that sleeps until it comes, is measured beside them.
+//! For 100 bytes these floors are below anything that a wake-up costs. Through sockets that of a small round is therefore
+//! measured: P threads that sleep until something comes, P - 1 of which write to the first, which answers them all when it
+//! has heard them all. Whatever a round is for, so many messages it takes until all know that it is over; and nothing is
+//! done here but to read and write them. So is the time of a single one, from a thread that writes to one that sleeps.
 
 use std::hint::black_box;
 use std::io::{Read, Write};
@@ -33,20 +35,24 @@ const STREAM: usize = 1 << 30;
 const WRITE: usize = 1 << 18;
 /// Measured no fewer times: a floor that other work on the machine has raised is none.
 const LEAST: u32 = 5;
-/// Round trips of a small message.
+/// Round trips of a small message, and small rounds.
 const TRIPS: u32 = 5000;
+/// A message.
+const SMALL: usize = 100;
 
 /// Bytes a second.
 pub(super) struct Rates {
     copy: f64,
     add: f64,
     stream: f64,
+    /// Seconds that a round takes which moves next to nothing.
+    round: f64,
 }
 
 impl Rates {
     /// Measures them, the best of so many times or more, and prints them.
-    pub(super) fn measure(repeat: u32) -> Result<Self, Error> {
-        let [mut copy, mut add, mut stream, mut hop] = [f64::INFINITY; 4];
+    pub(super) fn measure(repeat: u32, processes: usize) -> Result<Self, Error> {
+        let [mut copy, mut add, mut stream, mut hop, mut round] = [f64::INFINITY; 5];
         let source = vec![1_u8; MEMORY];
         let mut target = vec![0_u8; MEMORY];
         let inputs = vec![1_i64; MEMORY / size_of::<i64>()];
@@ -58,12 +64,14 @@ impl Rates {
             add = add.min(seconds(|| add_up(black_box(&inputs), black_box(&mut sums))));
             stream = stream.min(streams()?);
             hop = hop.min(hops()?);
+            round = round.min(rounds(processes)?);
         }
         let pairs = pairs()?;
         let rates = Self {
             copy: MEMORY as f64 / copy,
             add: MEMORY as f64 / add,
             stream: (STREAM * pairs) as f64 / stream,
+            round,
         };
         figure("memory copy, one core", format!("{:.1} GB/s", rates.copy / 1e9));
         figure("reading and adding up, one core", format!("{:.1} GB/s", rates.add / 1e9));
@@ -72,6 +80,10 @@ impl Rates {
             format!("{:.1} GB/s", rates.stream / 1e9),
         );
         figure("100 B over loopback, one way, the receiver asleep", format!("{:.1} us", hop * 1e6));
+        figure(
+            &format!("100 B from {} threads to one, and back to each", processes.saturating_sub(1)),
+            format!("{:.1} us", round * 1e6),
+        );
         Ok(rates)
     }
 
@@ -79,7 +91,7 @@ impl Rates {
     pub(super) fn floors(&self, work: Work, processes: usize, bytes: usize) -> (f64, f64) {
         let (all, each) = (processes as f64 * bytes as f64, bytes as f64);
         let others = all - each;
-        match work {
+        let (memory, sockets) = match work {
             Work::Broadcast => (each / self.copy, others / self.stream),
             Work::AllReduce => (all / self.add, 2.0 * others / self.stream),
             Work::Reduce => (all / self.add, others / self.stream),
@@ -89,7 +101,8 @@ impl Rates {
             Work::BroadcastBorn | Work::BroadcastRead | Work::AllReduceBorn | Work::ReduceBorn => {
                 self.floors(work.plain(), processes, bytes)
             }
-        }
+        };
+        (memory, sockets.max(self.round))
     }
 }
 
@@ -144,16 +157,46 @@ fn streams() -> Result<f64, Error> {
     Ok(began.elapsed().as_secs_f64())
 }
 
+/// How long a small round takes.
+fn rounds(processes: usize) -> Result<f64, Error> {
+    let all = (1..processes).map(|_| connection()).collect::<Result<Vec<_>, _>>()?;
+    let (mut here, there): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+    std::thread::scope(|scope| {
+        let others = there.into_iter().map(|mut stream| {
+            scope.spawn(move || {
+                let mut message = [0; SMALL];
+                (0..TRIPS).try_for_each(|_| {
+                    stream.write_all(&message)?;
+                    stream.read_exact(&mut message)
+                })
+            })
+        });
+        let others: Vec<_> = others.collect();
+        let mut message = [0; SMALL];
+        let began = Instant::now();
+        for _ in 0..TRIPS {
+            here.iter_mut().try_for_each(|stream| stream.read_exact(&mut message))?;
+            here.iter_mut().try_for_each(|stream| stream.write_all(&message))?;
+        }
+        let took = began.elapsed().as_secs_f64();
+        drop(here); // Had one of them failed, the others would wait.
+        for other in others {
+            other.join().map_err(|_| "a thread of a round panicked")??;
+        }
+        Ok(took / f64::from(TRIPS))
+    })
+}
+
 /// How long a small message is under way.
 fn hops() -> Result<f64, Error> {
     let (mut here, mut there) = connection()?;
     std::thread::scope(|scope| {
         let echo = scope.spawn(move || {
-            let mut message = [0; 100];
+            let mut message = [0; SMALL];
             (0..TRIPS)
                 .try_for_each(|_| there.read_exact(&mut message).and_then(|()| there.write_all(&message)))
         });
-        let mut message = [1; 100];
+        let mut message = [1; SMALL];
         let began = Instant::now();
         (0..TRIPS).try_for_each(|_| here.write_all(&message).and_then(|()| here.read_exact(&mut message)))?;
         let took = began.elapsed().as_secs_f64();

@@ -49,7 +49,7 @@ pub(super) fn run(options: &Options) -> Result<(), Error> {
     let io = IoThread::start()?;
     let watch = Watch::start(&io)?;
     let python = install(&watch)?;
-    let rates = Rates::measure(options.repeat)?;
+    let rates = Rates::measure(options.repeat, options.members)?;
     let folder = folder()?;
     let address = host(&io, FanOut(options.fan_out))?;
     let daemon = options.daemon(&address)?;
@@ -171,10 +171,12 @@ impl Job {
             figure(&format!("  {}", row.name), value);
         }
         let (memory, sockets) = rates.floors(self.work, processes, self.bytes);
-        for (name, seconds) in [("memory in common", memory), ("sockets", sockets)] {
+        for (name, seconds, counts) in [
             // Small messages cost wake-ups, not bytes: a ratio to these would say nothing.
-            let ratio =
-                if self.bytes < SMALL { String::new() } else { format!(" (ours is {:.1}x)", ours / seconds) };
+            ("memory in common", memory, self.bytes >= SMALL),
+            ("sockets", sockets, true),
+        ] {
+            let ratio = if counts { format!(" (ours is {:.1}x)", ours / seconds) } else { String::new() };
             let value = time(seconds) + &ratio;
             figure(&format!("  floor, through {name}"), value);
         }
