@@ -33,23 +33,23 @@ const DEEP_SUSPECT: Small = Small {
 /// The worlds of this family.
 pub(super) fn worlds() -> Vec<World> {
     vec![
-        world!("deep-two", "two of five die in the midst of a broadcast", (14_070_515, 91), DEEP_TWO, true),
-        world!("deep-sum-two", "a reduce, two of five die", (6_378_355, 61), DEEP_SUM_TWO, true),
-        world!("deep-roots", "a root dies, and the next one, two send", (6_135_193, 81), DEEP_ROOTS, true),
-        world!("deep-restart", "the controller is restarted, two die", (1_626_291, 59), DEEP_RESTART, true),
-        world!("deep-sum", "two reduces, two join", (2_473_403, 92), DEEP_SUM, true),
-        world!("deep-leave", "one leaves, one dies, two send", (1_247_219, 63), DEEP_LEAVE, true),
+        world!("deep-two", "two of five die in the midst of a broadcast", (12_649_518, 83), DEEP_TWO, true),
+        world!("deep-sum-two", "a reduce, two of five die", (5_985_237, 59), DEEP_SUM_TWO, true),
+        world!("deep-roots", "a root dies, and the next one, two send", (3_603_804, 72), DEEP_ROOTS, true),
+        world!("deep-restart", "the controller is restarted, two die", (1_422_699, 57), DEEP_RESTART, true),
+        world!("deep-sum", "two reduces, two join", (1_868_025, 91), DEEP_SUM, true),
+        world!("deep-leave", "one leaves, one dies, two send", (940_218, 58), DEEP_LEAVE, true),
         world!(
             "deep-forgets",
             "the controller forgets a wrong verdict, two send",
-            (1_282_779, 67),
+            (1_119_608, 63),
             FORGETS_TWO,
             true
         ),
         world!(
             "deep-suspect",
             "a wrong verdict, a broken link, and one dies",
-            (22_836_605, 83),
+            (19_589_242, 75),
             DEEP_SUSPECT,
             true
         ),
