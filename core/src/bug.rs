@@ -268,6 +268,10 @@ pub enum Bug {
     OutsiderDelivers,
     /// A member reports though a child of it has not.
     ReportedEarly,
+    /// A report that differs from the one before in its floor is not sent, though the term does not go on yet.
+    FloorWithheld,
+    /// A report that differs from the one before in who has the rounds above the floor is not sent.
+    DoneWithheld,
     /// A new root goes on before everybody has reported.
     HalfReportEnough,
     /// A round is let go before everybody has it.

@@ -163,6 +163,8 @@ pub const ALL: &[Seeded] = &[
     seeded(Bug::PieceTwice, zip::EXACT.name, "zip-inner"),
     seeded(Bug::OutsiderDelivers, member::rules::INSIDERS, "zip-joins"),
     seeded(Bug::ReportedEarly, member::rules::REPORT_WHOLE, "zip-inner"),
+    seeded(Bug::FloorWithheld, member::rules::REPORT_FRESH, "member"),
+    seeded(Bug::DoneWithheld, member::rules::REPORT_FRESH, "zip-inner"),
     seeded(Bug::HalfReportEnough, member::rules::CARRIED_WHOLE, "zip-flux"),
     seeded(Bug::FloorTooEarly, member::rules::FLOOR_WHOLE, "zip-calm"),
     seeded(Bug::WindowIgnored, member::rules::WINDOW, "zip-calm"),

@@ -28,7 +28,7 @@ use core::fmt::Debug;
 use core::hash::Hash;
 
 use crate::bug::Bug;
-use crate::channel::{Assign, Frame, Parent, Registration, Role, Tenancy, ToController, ToMember};
+use crate::channel::{Assign, Frame, Parent, Registration, Report, Role, Tenancy, ToController, ToMember};
 use crate::ids::{AssignmentVersion, ControllerEpoch, LinkId, MemberId};
 use crate::machine::{Effects, Machine};
 use crate::tree::Edge;
@@ -171,6 +171,14 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Member<A, P> {
         notice: impl FnOnce(&mut Broadcast<A, P>, &Env<'_, A>, &mut O),
     ) {
         self.values(config, out, |_, broadcast, env, out| notice(broadcast, env, out));
+    }
+
+    /// What it has together with those below it; `None` as long as not all of these have said.
+    fn report(&self, config: &Config) -> Option<Report> {
+        let (me, daemon, handles) = (self.id?, self.tenancy.is_daemon(), self.handles(config));
+        let draining = self.phase != Phase::Seated;
+        let env = Env { config, me, daemon, handles, address: &self.address, links: &self.links, draining };
+        self.broadcast.aggregate(&env)
     }
 
     /// The same, for something that concerns the member's values for a reduce.

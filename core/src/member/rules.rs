@@ -1,5 +1,6 @@
 //! What a member promises by itself, as rules: its part of T5, M2, B1, B2 and B4.
 
+use alloc::vec::Vec;
 use core::fmt::Debug;
 use core::hash::Hash;
 
@@ -34,6 +35,9 @@ pub const OLD_TERM_UNHEARD: RuleName =
     RuleName { promise: "B2", name: "what a replaced root says changes nothing" };
 /// A member reports for all below it.
 pub const REPORT_WHOLE: RuleName = RuleName { promise: "B2", name: "a report speaks for all below" };
+/// Whoever is above a member knows what is below.
+pub const REPORT_FRESH: RuleName =
+    RuleName { promise: "B3", name: "what a member has together with those below is known above" };
 /// A term goes on when all members have reported.
 pub const CARRIED_WHOLE: RuleName = RuleName { promise: "B2", name: "a term goes on when all have reported" };
 /// A round is let go when everybody has it.
@@ -73,6 +77,7 @@ where
         StepRule { name: INSIDERS, check: insiders },
         StepRule { name: OLD_TERM_UNHEARD, check: old_term_unheard },
         StepRule { name: REPORT_WHOLE, check: report_whole },
+        StepRule { name: REPORT_FRESH, check: report_fresh },
         StepRule { name: CARRIED_WHOLE, check: carried_whole },
         StepRule { name: FLOOR_WHOLE, check: floor_whole },
         StepRule { name: OFFERED_NEW, check: offered_new },
@@ -233,6 +238,26 @@ fn report_whole<A: Plain, P: Plain>(step: &Step<'_, Member<A, P>>) -> Verdict {
         verdict = Verdict::Holds;
     }
     verdict
+}
+
+/// As far as the parent cannot know it otherwise: once a term goes on, floors come from above.
+fn report_fresh<A: Plain, P: Plain>(step: &Step<'_, Member<A, P>>) -> Verdict {
+    let (member, broadcast) = (step.after, &step.after.broadcast);
+    let over = matches!(member.phase, Phase::Ended(_));
+    let Some(report) = member.report(step.config).filter(|_| member.links.up().is_some() && !over) else {
+        return Verdict::Idle;
+    };
+    let Some(told) = &broadcast.reported else {
+        return Verdict::Broken("a member says nothing of what it has together with those below");
+    };
+    let rest = |it: &Report| (it.term, it.cut, it.synced, it.best, it.seen, it.prior);
+    let above = |it: &Report| {
+        let rounds = (it.floor.0.saturating_add(1)..).zip(it.done.iter().copied());
+        rounds.filter(|(round, _)| *round > report.floor.0).collect::<Vec<_>>()
+    };
+    let floor = broadcast.carried().is_some() || told.floor == report.floor;
+    let known = floor && rest(told) == rest(&report) && above(told) == above(&report);
+    Verdict::from_bool(known, "a member keeps from its parent what is new below")
 }
 
 /// Whether all who are counted below and here are in what `census` picks from the reports.

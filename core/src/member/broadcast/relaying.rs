@@ -7,7 +7,7 @@ use core::hash::Hash;
 use super::super::event::Effect;
 use super::{Broadcast, Cursor, Ending, Env, Held, Stream, after, count};
 use crate::bounded::SmallMap;
-use crate::bug::Bug;
+use crate::bug::{Bug, Bugs};
 use crate::channel::{Census, Chunk, Frame, Piece, Report};
 use crate::ids::{LinkId, Round, Term};
 use crate::machine::Effects;
@@ -62,7 +62,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
     }
 
     /// What this member and those below it have; `None` as long as not all of them have said.
-    pub(super) fn aggregate(&self, env: &Env<'_, A>) -> Option<Report> {
+    pub(in super::super) fn aggregate(&self, env: &Env<'_, A>) -> Option<Report> {
         let sync = self.sync.as_ref()?;
         let counted = env.me.stamp <= sync.cut;
         let own = if counted { Census::of(env.me) } else { Census::default() };
@@ -118,7 +118,8 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
     pub(super) fn report_up(&mut self, env: &Env<'_, A>, out: &mut impl Effects<Effect<A, P>>) {
         let Some(link) = env.links.up() else { return };
         let Some(report) = self.aggregate(env) else { return };
-        let stale = |told: &Report| told != &report && !self.is_floor_alone(told, &report);
+        let bugs = env.config.bugs;
+        let stale = |told: &Report| told != &report && !self.is_floor_alone(told, &report, bugs);
         if self.reported.as_ref().is_none_or(stale) {
             out.push(Effect::Send { link, frame: Frame::Report(report.clone()) });
             self.reported = Some(report);
@@ -127,13 +128,14 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
 
     /// Whether a report says nothing that the parent was not told, but that the floor has risen. Once the term goes on that
     /// comes from above, and needs no answer.
-    fn is_floor_alone(&self, told: &Report, report: &Report) -> bool {
+    fn is_floor_alone(&self, told: &Report, report: &Report, bugs: Bugs) -> bool {
         let risen = report.floor.0.saturating_sub(told.floor.0);
         let risen = usize::try_from(risen).unwrap_or(usize::MAX);
         let rest = |it: &Report| (it.term, it.cut, it.synced, it.best, it.seen, it.prior);
-        self.carried().is_some()
-            && rest(told) == rest(report)
-            && told.done.get(risen..).is_some_and(|done| done == report.done)
+        let same =
+            told.done.get(risen..).is_some_and(|done| done == report.done) || bugs.has(Bug::DoneWithheld);
+        let goes_on = self.carried().is_some() || bugs.has(Bug::FloorWithheld);
+        goes_on && rest(told) == rest(report) && same
     }
 }
 
