@@ -146,7 +146,21 @@ class Redis:
         pass
 
 
-class Gloo:
+class Buffered:
+    """Of those whose collectives fill a buffer: it is there before the clock starts, as long as rounds are alike."""
+
+    into = None
+
+    def clean(self):
+        self.into = None
+
+    def space(self, data):
+        if self.into is None or len(self.into) != len(data):
+            self.into = np.zeros_like(data)
+        return self.into
+
+
+class Gloo(Buffered):
     """The collectives of Gloo over TCP on loopback, by the bindings that come with xoscar, of which nothing else is used.
 
     An all-reduce of little goes by the exchange of halves, which took a third of the ring's time; larger ones by the
@@ -156,7 +170,7 @@ class Gloo:
     HALVES = 65536
 
     def __init__(self, rank, processes, folder):
-        self.rank, self.processes, self.round, self.into = rank, processes, 0, None
+        self.rank, self.processes, self.round = rank, processes, 0
         package = importlib.metadata.distribution("xoscar")
         [path] = [it.locate() for it in package.files if "pygloo" in it.name and it.suffix == ".so"]
         loader = importlib.machinery.ExtensionFileLoader("xoscar_pygloo", str(path))
@@ -175,14 +189,6 @@ class Gloo:
 
     def confirm(self):
         self.gloo.barrier(self.team)
-
-    def clean(self):
-        self.into = None
-
-    def space(self, data):
-        if self.into is None or len(self.into) != len(data):
-            self.into = np.zeros_like(data)
-        return self.into
 
     def broadcast(self, data):
         into = data if self.rank == 0 else self.space(data)
@@ -220,7 +226,7 @@ class Gloo:
         return [part[1 : part[0] + 1] for part in into]
 
 
-class Mpi:
+class Mpi(Buffered):
     """The collectives of the MPI library, on buffers that are there before the clock starts."""
 
     def __init__(self):
@@ -228,7 +234,7 @@ class Mpi:
 
         self.mpi, self.world = MPI, MPI.COMM_WORLD
         self.rank, self.processes = self.world.Get_rank(), self.world.Get_size()
-        self.round, self.into = 0, None
+        self.round = 0
         version = ".".join(map(str, MPI.get_vendor()[1]))
         self.facts = f"{MPI.get_vendor()[0]} {version}, single copy: {self.single_copy()}"
 
@@ -254,14 +260,6 @@ class Mpi:
 
     def confirm(self):
         self.world.Barrier()
-
-    def clean(self):
-        self.into = None
-
-    def space(self, data):
-        if self.into is None or len(self.into) != len(data):
-            self.into = np.zeros_like(data)
-        return self.into
 
     def broadcast(self, data):
         into = data if self.rank == 0 else self.space(data)

@@ -1,5 +1,5 @@
-//! The same works in Redis, in Gloo and in Open MPI, with as many processes, turn by turn with ours, and beside what the machine
-//! cannot beat.
+//! The same works in Redis, in Gloo and in Open MPI, with as many processes, turn by turn with ours, and beside what the
+//! machine cannot beat.
 //!
 //! A team is as many processes of `peers.py`, which hear orders and answer as our members do. The time of a work is that
 //! of the slowest process from a barrier on, divided by the rounds, and the best of several turns. Ours and each peer
