@@ -18,6 +18,10 @@ pub enum Bug {
     RootLeavesEarly,
     /// A result that comes before there is room for it is not asked for again.
     HandedForgotten,
+    /// A root counts others from a boundary on that it passes while it keeps a result for its handler.
+    BoundaryWhileKept,
+    /// Who handles results and has no room for more does not tell the root, on a new connection, what it has had.
+    CollectsLate,
     /// Who handles results leaves before its root knows which ones it has had.
     HandlerLeavesEarly,
     /// A child goes on to send up what it has when its root has all that goes on.

@@ -190,6 +190,8 @@ pub const ALL: &[Seeded] = &[
     seeded(Bug::UnhandledEarly, results::NOT_GIVEN_UP, "handled-crash"),
     seeded(Bug::RootLeavesEarly, member::rules::LEAVES_NOTHING, "zip-leaves"),
     seeded(Bug::HandedForgotten, zip::ENDS.name, "handled-tight"),
+    seeded(Bug::BoundaryWhileKept, zip::ENDS.name, "handled-newcomer"),
+    seeded(Bug::CollectsLate, zip::ENDS.name, "handled-tight-break"),
     seeded(Bug::HandlerLeavesEarly, results::TAKEN_KNOWN, "handled-leaves"),
     seeded(Bug::PullKept, results::SEALED_TAKEN, "handled-pulled"),
     seeded(Bug::SecondHandlerTaken, handler::ONE_HANDLER, "handled-next"),

@@ -297,11 +297,17 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
         Head { id: RoundId { term: self.term(), round }, cut: self.cut(), origin: None, sealed: Some(seal) }
     }
 
-    /// Begins the round of a reduce, which has ended.
+    /// What a reduce has come to is settled: from here on the round is under way.
+    pub(in super::super) fn begin_sealed(&mut self, round: Round) {
+        if let Some(reign) = &mut self.reign {
+            reign.started = round;
+        }
+    }
+
+    /// Sends the round of a reduce down, which has ended.
     pub(in super::super) fn seal(&mut self, head: Head, pieces: Vec<P>, end: Ending) {
-        let Some(reign) = &mut self.reign else { return };
         let round = head.id.round;
-        reign.started = round;
+        self.begin_sealed(round);
         let _ = self.rounds.insert(u32::MAX, round, Held { head, pieces, end: Some(end) }); // The window is the limit.
     }
 

@@ -419,8 +419,8 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
                 && !self.rounds.contains(&round)
                 && !env.config.bugs.has(Bug::HandedForgotten)
             {
-                // It has come straight from the root, before the news that everybody has those before: it is asked for again.
-                self.sender.collected = None;
+                // It has come straight from the root, before the news that everybody has those before.
+                self.sender.crowded = true;
             }
         }
     }

@@ -37,11 +37,13 @@ pub struct Sender<P> {
     pub line: Line,
     /// Who handles results: what the root was last told on that connection.
     pub collected: Option<Round>,
+    /// Who handles results: one has come for which there was no room. It is asked for again when there is.
+    pub crowded: bool,
 }
 
 impl<P> Default for Sender<P> {
     fn default() -> Self {
-        Self { sequence: Sequence(0), sending: None, line: Line::None, collected: None }
+        Self { sequence: Sequence(0), sending: None, line: Line::None, collected: None, crowded: false }
     }
 }
 
@@ -104,9 +106,13 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
 
     /// Tells the root which results the application has had: it comes for those behind, or has taken one.
     fn collect(&mut self, env: &Env<'_, A>, term: Term, out: &mut impl Effects<Effect<A, P>>) {
-        let lacks = self.sender.collected.is_none() && !self.has_place(env);
-        if self.sender.collected != Some(self.taken) && !lacks {
+        let room = self.has_place(env);
+        let again = self.sender.crowded && room;
+        // On a new connection it speaks whether there is room or not: the root may wait for nothing but this.
+        let silent = self.sender.collected.is_none() && !room && env.config.bugs.has(Bug::CollectsLate);
+        if (self.sender.collected != Some(self.taken) || again) && !silent {
             self.sender.collected = Some(self.taken);
+            self.sender.crowded = false;
             out.push(Effect::Collect(Resume { term, position: self.taken, partial: None }));
         }
     }
@@ -174,6 +180,7 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Broadcast<A, P>
     /// What was offered over a connection that is gone must be offered again.
     fn unoffer(&mut self) {
         self.sender.collected = None;
+        self.sender.crowded = false;
         if let Some(sending) = &mut self.sender.sending {
             sending.offered = false;
         }

@@ -250,7 +250,7 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
         }
         let head = broadcast.head(self.at.round, seal);
         if end == Ending::Whole && env.config.kind.is_handled() && !env.handles {
-            return self.keep(env, head, pieces, out);
+            return self.keep(env, broadcast, head, pieces, out);
         }
         broadcast.seal(head, pieces, end);
     }

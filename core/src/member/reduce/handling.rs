@@ -68,11 +68,17 @@ impl<P: Clone + Debug + Eq + Hash> Reduce<P> {
     pub(super) fn keep<A: Clone + Debug + Eq + Hash>(
         &mut self,
         env: &Env<'_, A>,
+        broadcast: &mut Broadcast<A, P>,
         head: Head,
         pieces: Vec<P>,
         out: &mut impl Effects<Effect<A, P>>,
     ) {
         wait(env, &head, out);
+        if !env.config.bugs.has(Bug::BoundaryWhileKept) {
+            // Its handler goes on to the next round before the others hear of this one, by the cut that it knows: there is
+            // no boundary in between.
+            broadcast.begin_sealed(head.id.round);
+        }
         self.kept = Some(Kept { head, pieces, offered: None, sent: false });
     }
 

@@ -2,7 +2,7 @@
 
 use cirrus_core::channel::Failure;
 use cirrus_core::ids::MemberId;
-use cirrus_core::member::{Kind, Reduction};
+use cirrus_core::member::{Kind, Line, Reduction};
 
 use super::recovery::{RESTARTED, leaf_declared_dead};
 use super::reduce::SUM;
@@ -73,6 +73,18 @@ const SUCCESSOR: Witness<Mesh> = Witness {
     },
 };
 
+const FULL_AND_AWAY: Witness<Mesh> = Witness {
+    name: "a handler is away that has had a result and has no room for more",
+    seen: |mesh| {
+        let away = |it: &Process| {
+            let rounds = &it.machine.broadcast;
+            let full = rounds.rounds.iter().any(|(round, _)| *round > rounds.floor() && *round <= rounds.taken);
+            full && rounds.sender.line != Line::Up && it.machine.role.receives()
+        };
+        members(mesh).any(|(_, it)| away(it)) && mesh.processes.iter().any(|it| kept(it).flatten().is_some())
+    },
+};
+
 const HANDLED: Small = Small {
     kind: Kind::Handled,
     handlers: &[2],
@@ -117,6 +129,9 @@ const TIGHT: Small = Small {
     witnesses: &[DELIVERED, HANDED],
     ..HANDLED
 };
+/// The connection between the root and the handler breaks, perhaps when the handler has just had what it has room for.
+const TIGHT_BREAK: Small =
+    Small { faults: &[(Fault::BreakDirect, 1)], witnesses: &[DELIVERED, HANDED, FULL_AND_AWAY], ..TIGHT };
 /// One leaves, the handler perhaps.
 const LEAVES: Small = Small {
     sends: &[(0, 1), (1, 1), (2, 1), (0, 1), (1, 1)],
@@ -133,6 +148,17 @@ const NEXT: Small = Small {
     mortal: &[1],
     witnesses: &[DELIVERED, HANDLER_DEAD, UNHANDLED, INHERITED, REFUSED],
     ..HANDLED
+};
+/// The handler dies, and the next one, far from the root, gets what was kept for it before it hears that it is counted.
+const NEWCOMER: Small = Small {
+    members: 3,
+    fan_out: 1,
+    handlers: &[2, 3],
+    mortal: &[2],
+    sends: &[(0, 1), (1, 1), (2, 1), (0, 1), (1, 1), (3, 1)],
+    prompt_links: false,
+    witnesses: &[DELIVERED, HANDLER_DEAD, INHERITED],
+    ..NEXT
 };
 /// A handler is declared dead that lives, another one comes, and the controller forgets it.
 const RESTART: Small = Small {
@@ -154,8 +180,15 @@ pub(super) fn worlds() -> Vec<World> {
         world!("handled-root", "a reduce for the root, a member dies", (969, 21), ROOT),
         world!("handled-pulled", "two reduces for one, the root dies", (4_698, 36), PULLED),
         world!("handled-tight", "two reduces for one that keeps one round", (245, 27), TIGHT),
+        world!(
+            "handled-tight-break",
+            "two reduces for one that keeps one round and is away",
+            (1_232, 31),
+            TIGHT_BREAK
+        ),
         world!("handled-leaves", "two reduces for one, somebody leaves", (575, 27), LEAVES),
-        world!("handled-next", "a reduce for one or for the next", (318, 19), NEXT),
+        world!("handled-next", "a reduce for one or for the next", (390, 22), NEXT),
+        world!("handled-newcomer", "two reduces for one or for the next", (774_042, 55), NEWCOMER),
         world!(
             "handled-restart",
             "the controller forgets that a handler has a successor",
