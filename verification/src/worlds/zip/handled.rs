@@ -78,7 +78,8 @@ const FULL_AND_AWAY: Witness<Mesh> = Witness {
     seen: |mesh| {
         let away = |it: &Process| {
             let rounds = &it.machine.broadcast;
-            let full = rounds.rounds.iter().any(|(round, _)| *round > rounds.floor() && *round <= rounds.taken);
+            let full =
+                rounds.rounds.iter().any(|(round, _)| *round > rounds.floor() && *round <= rounds.taken);
             full && rounds.sender.line != Line::Up && it.machine.role.receives()
         };
         members(mesh).any(|(_, it)| away(it)) && mesh.processes.iter().any(|it| kept(it).flatten().is_some())
