@@ -18,6 +18,12 @@ pub enum Bug {
     RootLeavesEarly,
     /// A result that comes before there is room for it is not asked for again.
     HandedForgotten,
+    /// The controller lets anybody's rounds change the fan-out.
+    PaceOfAnybody,
+    /// The controller makes a chain of lambdas that may share a machine.
+    LambdasChained,
+    /// The controller keeps a chain that takes longer than the tree.
+    ChainKept,
     /// A root counts others from a boundary on that it passes while it keeps a result for its handler.
     BoundaryWhileKept,
     /// Who handles results and has no room for more does not tell the root, on a new connection, what it has had.

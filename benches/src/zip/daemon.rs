@@ -16,7 +16,7 @@ const MEMORY: &str = "CIRRUS_BENCH_MEMORY";
 
 /// A daemon, which ends with this.
 pub(super) struct Running {
-    child: Child,
+    pub(super) child: Child,
     /// Where its lambdas find it.
     pub(super) socket: String,
 }
@@ -24,8 +24,19 @@ pub(super) struct Running {
 impl Running {
     /// With so much memory for each channel.
     pub(super) fn start(controller: &str, token: &str, bytes: usize) -> Result<Self, Error> {
-        let socket = format!("@cirrus-bench-{}", std::process::id());
-        let mut child = Command::new(std::env::current_exe()?)
+        Self::spawn(Command::new(std::env::current_exe()?), controller, token, bytes, 0)
+    }
+
+    /// By a command that runs this program, on the machine of this number.
+    pub(super) fn spawn(
+        mut command: Command,
+        controller: &str,
+        token: &str,
+        bytes: usize,
+        machine: usize,
+    ) -> Result<Self, Error> {
+        let socket = format!("@cirrus-bench-{}-{machine}", std::process::id());
+        let mut child = command
             .arg("zip-daemon")
             .env(member::CONTROLLER, controller)
             .env(member::TOKEN, token)

@@ -1,9 +1,10 @@
 //! Large values among machines whose links are slow: what a tree over real links costs.
 //!
-//! Each machine is a network namespace with one shaped link (see [`network`](super::network)), and has one process. The
-//! time of a round is compared with that of the bytes over one link. On a tree with fan-out 2 an inner link has to carry the
-//! value twice, so 2.0 is the least; what is above is what waiting for pieces, headers and acknowledgements cost. The
-//! link's bandwidth is the nominal one; what one stream really carries over it is measured beside it.
+//! Each machine is a network namespace with one shaped link (see [`network`](super::network)). The time of a round is
+//! compared with that of the bytes over one link. On a tree with fan-out 2 an inner link has to carry the value twice, so
+//! 2.0 is the least; what is above is what waiting for pieces, headers and acknowledgements cost. Machines with daemons
+//! become a chain when the controller has seen that this pays: rounds are measured from then on, and those before it are
+//! counted. The link's bandwidth is the nominal one; what one stream really carries over it is measured beside it.
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -15,7 +16,7 @@ use tokio::runtime::Builder;
 
 use super::network::Network;
 use super::processes::Watch;
-use super::{Error, Member, Options, controller_at, slowest};
+use super::{DAEMON_VARIABLE, Error, Member, Options, TOKEN, controller_at, daemon, slowest};
 use crate::first_light::figure;
 
 /// What one stream carries while a link is measured, in bytes, and how much at a time.
@@ -23,15 +24,20 @@ const STREAM: usize = 50_000_000;
 const WRITE: usize = 256 << 10;
 /// Rounds of which the time is taken.
 const ROUNDS: u32 = 1;
+/// Rounds before that, where there may be a chain.
+const TRIALS: u32 = 3;
 
 /// Measures all of it and prints it.
 pub(super) fn run(options: &Options, watch: &Watch) -> Result<(), Error> {
     let (machines, large) = (options.machines, options.large.next_multiple_of(8));
     println!(
-        "{} cores; {machines} machines, links of {} Mbit/s each way, one process on each; {} MB, fan-out 2",
+        "{} cores; {machines} machines{}, links of {} Mbit/s each way, {} processes on each; {} MB, fan-out {}",
         std::thread::available_parallelism()?,
+        if options.daemon { " with a daemon each" } else { "" },
         options.megabits,
-        large / 1_000_000
+        options.lambdas,
+        large / 1_000_000,
+        options.fan_out,
     );
     let network = Network::make(machines, options.megabits, watch)?;
     let nominal = f64::from(options.megabits) * 1e6 / 8.0;
@@ -44,12 +50,26 @@ pub(super) fn run(options: &Options, watch: &Watch) -> Result<(), Error> {
         "one TCP stream from machine to machine",
         format!("{:.1} MB/s of {:.1} nominal", stream / 1e6, nominal / 1e6),
     );
-    let (address, _controller) = host(&network)?;
-    let mut team = Team(Vec::new());
+    let (address, _controller) = host(&network, FanOut(options.fan_out))?;
+    let lambdas = options.lambdas as usize;
+    let (mut daemons, mut team) = (Vec::new(), Team(Vec::new()));
     let program = std::env::current_exe()?;
-    for nth in 1..=machines {
-        team.0.push(Member::spawn(network.command(nth, &program), &address, machines)?);
-        watch.admit(&team.0[nth - 1].child)?;
+    if options.daemon {
+        let bytes = (lambdas + 8) * large / 4 * 5 + (64 << 20);
+        for nth in 1..=machines {
+            let command = network.command(nth, &program);
+            daemons.push(daemon::Running::spawn(command, &address, TOKEN, bytes, nth)?);
+            watch.admit(&daemons[nth - 1].child)?;
+        }
+    }
+    for nth in (1..=machines).flat_map(|nth| std::iter::repeat_n(nth, lambdas)) {
+        let mut command = network.command(nth, &program);
+        if let Some(daemon) = daemons.get(nth - 1) {
+            command.env(DAEMON_VARIABLE, &daemon.socket);
+        }
+        let member = Member::spawn(command, &address, machines * lambdas)?;
+        watch.admit(&member.child)?;
+        team.0.push(member);
     }
     for member in &mut team.0 {
         member.hear()?;
@@ -59,6 +79,12 @@ pub(super) fn run(options: &Options, watch: &Watch) -> Result<(), Error> {
         ("broadcast", "broadcast from another member"),
         ("reduce", "reduce for one"),
     ] {
+        // A reign's first rounds say what a chain would bring, and the next ones whether it does.
+        for _ in 0..if options.daemon { TRIALS } else { 0 } {
+            watch.check()?;
+            let seconds = slowest(&mut team.0, order, large, ROUNDS)?;
+            figure(&format!("{what}, before"), format!("{seconds:.2} s"));
+        }
         let mut best: Option<(f64, Vec<[u64; 2]>)> = None;
         for _ in 0..options.repeat.max(1) {
             watch.check()?;
@@ -100,14 +126,14 @@ impl Drop for Team {
 }
 
 /// A controller on the switch, where no link is shaped; where it listens. It lives as long as the sender.
-fn host(network: &Network) -> Result<(String, tokio::sync::oneshot::Sender<()>), Error> {
+fn host(network: &Network, fan_out: FanOut) -> Result<(String, tokio::sync::oneshot::Sender<()>), Error> {
     let listen = format!("{}:0", network.switch());
     let (found, find) = mpsc::channel();
     let (alive, ended) = tokio::sync::oneshot::channel::<()>();
     let serve = move || -> Result<(), Error> {
         Network::enter(0)?;
         Builder::new_current_thread().enable_all().build()?.block_on(async {
-            let controller = controller_at(&listen, FanOut(2)).await?;
+            let controller = controller_at(&listen, fan_out).await?;
             found.send(Ok(controller.address().to_owned()))?;
             tokio::select! { () = controller.run() => (), _ = ended => () }
             Ok(())

@@ -63,12 +63,12 @@ pub(crate) struct Options {
     /// memory for some 10 large values a process.
     #[arg(long)]
     peers: bool,
-    /// With a daemon on this machine: values and broadcasts lie in memory that all processes share, copied in or born
+    /// With a daemon on this machine, or on each: values and broadcasts lie in memory that all processes share, copied in or born
     /// there. Shuffles go past it and are not measured. Needs memory for some 3 large values a process.
     #[arg(long)]
     daemon: bool,
     /// Members that may be below each in a channel's tree.
-    #[arg(long, default_value_t = FAN_OUT.0, conflicts_with_all = ["controller", "links"], value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[arg(long, default_value_t = FAN_OUT.0, conflicts_with_all = ["controller"], value_parser = clap::value_parser!(u32).range(1..=64))]
     fan_out: u32,
     /// Members live on the runtime of their application, not on a thread of their own: a round is handed over less often,
     /// and an application that computes keeps others waiting.
@@ -88,11 +88,14 @@ pub(crate) struct Options {
     pipelined: u64,
     /// Measure large values between machines whose links are slow: network namespaces with links that `tc` shapes. Needs
     /// root and iproute2; nothing of it is seen outside, and it is removed at the end.
-    #[arg(long, conflicts_with_all = ["peers", "daemon", "members", "controller"])]
+    #[arg(long, conflicts_with_all = ["peers", "members", "controller"])]
     links: bool,
-    /// Machines, one process on each.
+    /// Machines.
     #[arg(long, default_value_t = 4, requires = "links", value_parser = machines)]
     machines: usize,
+    /// Processes on each machine.
+    #[arg(long, default_value_t = 1, requires = "links", value_parser = clap::value_parser!(u32).range(1..=64))]
+    lambdas: u32,
     /// What a link carries each way, in Mbit/s.
     #[arg(long, default_value_t = 400, requires = "links", value_parser = clap::value_parser!(u32).range(1..10_000))]
     megabits: u32,

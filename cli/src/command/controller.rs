@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use cirrus_core::directory::Limits;
 use cirrus_core::ids::FanOut;
 use cirrus_runtime::object;
-use cirrus_runtime::zip::controller::{Controller, ControllerSpec, Epochs, FAN_OUT, Job};
+use cirrus_runtime::zip::controller::{CHAIN_MAX, Controller, ControllerSpec, Epochs, FAN_OUT, Job};
 use cirrus_runtime::zip::{Metrics, MetricsServer, ONLY_JOB, Recording, Relay};
 use cirrus_transport::auth;
 use cirrus_transport::tcp::Tcp;
@@ -56,6 +56,10 @@ pub(crate) struct Arguments {
     /// fewer let large ones pass slow links faster, since a link carries a copy for each.
     #[arg(long, value_name = "N", default_value_t = FAN_OUT.0, value_parser = clap::value_parser!(u32).range(1..=64))]
     fan_out: u32,
+    /// As many machines at most, each with a daemon, become a chain as soon as large values are seen to take much longer in
+    /// the tree than they would in a chain; and a tree again when the chain does not pay. 0: never.
+    #[arg(long, value_name = "N", default_value_t = CHAIN_MAX)]
+    chain_max: u32,
     /// Records all that happens to it in this file, which must not be there, for `verify replay`. No token is in it.
     #[arg(long, value_name = "FILE")]
     trace: Option<PathBuf>,
@@ -77,6 +81,7 @@ pub(super) fn run(arguments: &Arguments, output: Output) -> Result<(), Failure> 
     let mut spec = ControllerSpec::new(&arguments.listen, Job::new(ONLY_JOB, &token, limits), epochs);
     spec.recording.clone_from(&recording);
     spec.config.fan_out = FanOut(arguments.fan_out);
+    spec.config.channel.chain_max = arguments.chain_max;
     spec.metrics = arguments.metrics.as_ref().map(|_| Metrics::default());
     let metrics = spec.metrics.clone();
     let interrupt = Interrupt::listen().map_err(with("cannot listen for Ctrl-C"))?;

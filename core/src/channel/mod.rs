@@ -5,7 +5,7 @@
 //!  controller ------------------------------> member   parent -----------------> child
 //!             <------------------------------                 <-----------------
 //!    Hello, Report, Answer, Leave, Noted, Counted,        Attach, Resume, Report, Contribution
-//!    DaemonsNoted, CallRoll, CheckRoll, Missing
+//!    DaemonsNoted, CallRoll, CheckRoll, Missing, Paced
 //! ```
 //!
 //! Everything from the controller is absolute: a newer word replaces all older ones, so that one lost with its
@@ -13,6 +13,7 @@
 
 mod census;
 mod frame;
+mod pace;
 mod registration;
 mod roll;
 mod seal;
@@ -28,6 +29,7 @@ pub use census::Census;
 pub use frame::{
     Chunk, Contribution, Frame, Head, Origin, Piece, Report, Resume, RoundId, Share, Spoil, Submit, Sync, Try,
 };
+pub use pace::Pace;
 pub use registration::{Registration, Standing};
 pub use roll::{Present, Role, Roll};
 pub use seal::{Failure, Missing, Seal};
@@ -218,4 +220,6 @@ pub enum ToController<A> {
     CheckRoll(Cut),
     /// It cannot reach this one.
     Missing(MemberId),
+    /// A root says what its rounds have cost.
+    Paced(Pace),
 }

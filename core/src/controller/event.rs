@@ -22,6 +22,8 @@ pub struct Config {
     pub scan: u32,
     /// How long after each step of a change of fan-out the next one follows.
     pub reshape: Millis,
+    /// The most machines that become a chain for large values; 0 for none.
+    pub chain_max: u32,
     /// How long a restarted controller waits for its members.
     pub recovery: Millis,
     /// Seeded bugs.
@@ -40,6 +42,7 @@ impl Default for Config {
             one_receiver: false,
             scan: 16,
             reshape: Millis(100),
+            chain_max: 64,
             recovery: Millis(10_000),
             bugs: Bugs::default(),
         }

@@ -19,6 +19,7 @@ mod departed;
 mod event;
 pub mod handler;
 pub mod machines;
+pub mod pacing;
 pub mod recovery;
 mod relay;
 mod roll;
@@ -41,6 +42,7 @@ use crate::tree::Tree;
 use departed::Departed;
 pub use event::{Config, Effect, Event, Refusal, Timer};
 pub use machines::Newcomer;
+use pacing::Pacing;
 use recovery::Recovery;
 
 /// What the controller keeps of a member beside its place in the tree.
@@ -105,6 +107,8 @@ pub struct Channel<A> {
     pub departed_daemons: Vec<(AssignmentVersion, MemberId)>,
     /// After a restart, until the root has taken note: who is left of those that it counts.
     pub recount: Option<Recount>,
+    /// What rounds have cost, once a root has said so.
+    pub pacing: Option<Box<Pacing>>,
     /// While a restarted controller waits for its members. Nobody has a place yet.
     pub recovery: Option<Recovery<A>>,
 }
@@ -151,6 +155,7 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             unnamed: Unnamed::default(),
             departed_daemons: Vec::new(),
             recount: None,
+            pacing: None,
             recovery: None,
         }
     }
@@ -277,6 +282,7 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             ToController::CallRoll => self.call_roll(config, member, out),
             ToController::CheckRoll(at) => self.check_roll(config, member, at, out),
             ToController::Missing(missed) => self.missing(config, member, missed, out),
+            ToController::Paced(pace) => self.paced(config, member, &pace, out),
         }
     }
 
@@ -415,6 +421,7 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
 
     fn reshape(&mut self, config: &Config, fan_out: FanOut, out: &mut impl Effects<Effect<A>>) {
         if self.tree.reshape(fan_out) {
+            self.pacing = None; // It is not measured what a round takes in a tree like this.
             self.reshape_step(config, out);
         }
     }

@@ -5,6 +5,7 @@ use core::fmt::Debug;
 use core::hash::Hash;
 
 use super::machines::rules as machines;
+use super::pacing::rules as pacing;
 use super::{Channel, Config, Effect, Event, Record, Timer, handler, recovery};
 use crate::channel::{Census, Present, ToController, ToMember};
 use crate::ids::{LinkId, MemberId};
@@ -75,6 +76,9 @@ impl<A: Clone + Debug + Eq + Hash + 'static> Ruled for Channel<A> {
         StepRule { name: ROLL_EXACT, check: roll_exact },
         StepRule { name: ROLL_CHECKED, check: roll_checked },
         StepRule { name: MISSED_ANSWERED, check: missed_answered },
+        StepRule { name: pacing::ROOT_PACES, check: pacing::root_paces },
+        StepRule { name: pacing::MACHINES_CHAINED, check: pacing::machines_chained },
+        StepRule { name: pacing::CHAIN_PAYS, check: pacing::chain_pays },
         StepRule { name: machines::MACHINE_MISSED, check: machines::machine_missed },
         StepRule { name: recovery::rules::JOINS_WAIT, check: recovery::rules::joins_wait },
         StepRule { name: recovery::rules::SEATS_KEPT, check: recovery::rules::seats_kept },
@@ -150,7 +154,7 @@ fn departed<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Option
 /// A join is told to two, a departure to F+3, a swap to 2F+4, a step of a change of fan-out to three; and each to the
 /// root. Two leaves that change places before a departure, so that a sound one fills the hole, are four more; a
 /// newcomer that takes the place of one who nears its end is a swap of parent and child. Where a machine's lambdas take a
-/// daemon or lose it, it is a matter of how many they are.
+/// daemon or lose it, it is a matter of how many they are; a chain that comes or goes concerns all who have places.
 fn local<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
     let count = assigned(step.effects).filter(|member| step.after.tree.root() != Some(*member)).count();
     if count == 0 {
@@ -171,6 +175,7 @@ fn local<A: Clone + Debug + Eq + Hash>(step: &Step<'_, Channel<A>>) -> Verdict {
         Event::Expiring(_) => swap,
         Event::Reshape(_) | Event::Timer(Timer::Reshape) => 3,
         Event::From { message: ToController::Hello(_), .. } => 1,
+        Event::From { message: ToController::Paced(_), .. } => step.before.tree.len() as usize,
         // Whose seat has changed is a matter of what the members have said.
         Event::Restarted | Event::Timer(Timer::Recovery) => return Verdict::Idle,
         Event::From { .. }

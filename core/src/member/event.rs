@@ -3,7 +3,9 @@
 use alloc::vec::Vec;
 
 use crate::bug::Bugs;
-use crate::channel::{Chunk, Failure, Frame, Head, Missing, Resume, Submit, ToController, ToMember, Try};
+use crate::channel::{
+    Chunk, Failure, Frame, Head, Missing, Pace, Resume, Submit, ToController, ToMember, Try,
+};
 use crate::ids::{ControllerEpoch, LinkId, MemberId, Millis, Round, Sequence, Term};
 
 /// What a channel is for. One name is one kind.
@@ -186,6 +188,8 @@ pub enum Event<A, P> {
         /// What came of it.
         value: P,
     },
+    /// As a root: what rounds have cost since this was said last.
+    Paced(Pace),
     /// The application can take so many rounds more.
     Receive(u32),
     /// The application wants to leave.

@@ -121,6 +121,11 @@ impl<A: Clone + Debug + Eq + Hash, P: Clone + Debug + Eq + Hash> Machine for Mem
                     it.combined(env, rounds, (term, at, index), value, out);
                 });
             }
+            Event::Paced(pace) => {
+                if self.broadcast.reign.is_some() {
+                    out.push(Effect::ToController(ToController::Paced(pace)));
+                }
+            }
             Event::Receive(count) => self.rounds(config, out, |it, _, _| it.receive(count)),
             Event::Leave => self.leave(config, out),
             Event::Timer(Timer::Reregister(losses)) => self.contact.call(losses, out),

@@ -118,6 +118,7 @@ impl ControllerRequest {
                     ToController::DaemonsNoted(version) => (out.part(&version), kind::DAEMONS_NOTED),
                     ToController::CallRoll => (out, kind::CALL_ROLL),
                     ToController::CheckRoll(at) => (out.part(&at), kind::CHECK_ROLL),
+                    ToController::Paced(pace) => (out.part(&pace), kind::PACED),
                     ToController::Missing(member) => (out.part(&member), kind::MISSING),
                 }
             }
@@ -172,6 +173,7 @@ fn message(kind: u16, body: &mut Reader) -> Result<ToController<Address>, Format
         kind::DAEMONS_NOTED => ToController::DaemonsNoted(body.part()?),
         kind::CALL_ROLL => ToController::CallRoll,
         kind::CHECK_ROLL => ToController::CheckRoll(body.part()?),
+        kind::PACED => ToController::Paced(body.part()?),
         kind::MISSING => ToController::Missing(body.part()?),
         _ => return Err(FormatError::Corrupt("a frame that is not a message to a controller of channels")),
     })

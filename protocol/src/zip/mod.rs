@@ -72,6 +72,8 @@ pub mod kind {
     pub const DAEMONS_NOTED: u16 = 0x0518;
     /// `ToController::CheckRoll`.
     pub const CHECK_ROLL: u16 = 0x0519;
+    /// `ToController::Paced`.
+    pub const PACED: u16 = 0x051a;
     /// [`ControllerReply::Hello`](super::ControllerReply::Hello).
     pub const HELLO_BACK: u16 = 0x0601;
     /// [`ControllerReply::Accepted`](super::ControllerReply::Accepted).

@@ -7,7 +7,7 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 use cirrus_core::channel::{
-    Assign, Census, Cut, Parent, Present, Probe, ProbeId, Recount, Registration, Role, Roll, Roster,
+    Assign, Census, Cut, Pace, Parent, Present, Probe, ProbeId, Recount, Registration, Role, Roll, Roster,
     Standing, Tenancy, Unnamed,
 };
 use cirrus_core::controller;
@@ -291,6 +291,7 @@ structure! {
     Edge { member: MemberId, link: LinkId }
     Census { count: u32, weight: u64 }
     Cut { until: Stamp, census: Census, daemons: u32 }
+    Pace { rounds: u32, bytes: u64, piece: u32, busy: u64, quickest: u32, sender: Option<MemberId> }
     Probe { id: ProbeId, about: Option<LinkId> }
     Parent<Address> { edge: Edge, address: Address, relay: bool }
     Recount { version: AssignmentVersion, cuts: [Cut; 2] }

@@ -160,6 +160,9 @@ impl Words<'_> {
             ToController::Leave => "I leave".to_owned(),
             ToController::CallRoll => "who is there?".to_owned(),
             ToController::CheckRoll(_) => "is everybody still there?".to_owned(),
+            ToController::Paced(pace) => {
+                format!("{} rounds of {} bytes took {} us", pace.rounds, pace.bytes, pace.busy)
+            }
             ToController::Missing(member) => format!("I miss member {}", self.name(*member)),
             ToController::Counted(version) => {
                 format!("I count who departed up to {}, and name them not", Self::stamp(version.0))

@@ -1,7 +1,7 @@
 //! A channel's controller alone, fed anything.
 
 use cirrus_core::bug::Bugs;
-use cirrus_core::channel::{Cut, Probe, ProbeId, Role, Tenancy, ToController};
+use cirrus_core::channel::{Cut, Pace, Probe, ProbeId, Role, Tenancy, ToController};
 use cirrus_core::controller::{Channel, Config, Event, Timer};
 use cirrus_core::ids::{AssignmentVersion, CallId, FanOut, LinkId, MachineId, MemberId, Millis};
 use cirrus_core::member::Member;
@@ -59,6 +59,7 @@ pub(crate) fn pool(bugs: Bugs) -> Pool<Channel<Address>> {
         scan: 4,
         departed_max: 0,
         reshape: Millis(10),
+        chain_max: 4,
         recovery: Millis(5000),
         bugs,
     };
@@ -189,6 +190,75 @@ const MACHINES: &[Witness<Fed<Channel<Address>>>] = &[
     },
 ];
 
+/// What rounds have cost: a chain would be quicker, it is not, or only small ones went by.
+const PACES: [Pace; 3] = {
+    let large =
+        Pace { rounds: 1, bytes: 1 << 30, piece: 1 << 20, busy: 20_000_000, quickest: 1000, sender: None };
+    let slow = Pace { busy: 40_000_000, ..large };
+    let small =
+        Pace { rounds: 1000, bytes: 100_000, piece: 100, busy: 1_000_000, quickest: 1000, sender: None };
+    [large, slow, small]
+};
+
+/// Three machines with daemons, of which the first two have a lambda, and perhaps a lambda that has none. What rounds cost
+/// is said by the root, and by others.
+fn paced(bugs: Bugs) -> Pool<Channel<Address>> {
+    let first = [
+        Tenancy::Daemon(MachineId(1)),
+        Tenancy::Daemon(MachineId(2)),
+        Tenancy::Daemon(MachineId(3)),
+        Tenancy::Lambda(MachineId(1)),
+        Tenancy::Lambda(MachineId(2)),
+    ];
+    let member = |serial, slot| MemberId { stamp: ids::stamp(serial), slot };
+    let daemons = [member(1, 0), member(3, 1), member(6, 2)];
+    let lambdas = [member(9, 3), member(12, 4)];
+    let mut events = vec![join(Tenancy::Lambda(MachineId(4))), Event::Reshape(FanOut(3))];
+    for member in daemons {
+        for pace in PACES {
+            for sender in [None, Some(lambdas[0]), Some(lambdas[1])] {
+                let message = ToController::Paced(Pace { sender, ..pace });
+                events.push(Event::From { member, message });
+            }
+        }
+        events.push(Event::From { member, message: ToController::Leave });
+    }
+    events.push(Event::From { member: lambdas[1], message: ToController::Leave });
+    let config = Config { members_max: 6, ..pool(bugs).config };
+    let far = |channel: &Channel<Address>| u32::MAX - channel.tree.stamps_left() > PACED_STAMPS;
+    let first = first.map(join).to_vec();
+    Pool { config, events, first, far, witnesses: PACED, ..pool(bugs) }
+}
+
+/// Nothing more is tried behind this many stamps where a chain comes and goes.
+const PACED_STAMPS: u32 = 31;
+
+const PACED: &[Witness<Fed<Channel<Address>>>] = &[
+    Witness { name: "a chain", seen: |fed| fed.machine.tree.fan_out() == FanOut(1) },
+    Witness {
+        name: "a chain that begins where the values come from",
+        seen: |fed| {
+            let second = fed.machine.daemon(MachineId(2));
+            fed.machine.tree.fan_out() == FanOut(1) && second.is_some() && second == fed.machine.tree.root()
+        },
+    },
+    Witness {
+        name: "a chain was tried and given up",
+        seen: |fed| {
+            let known = fed.machine.pacing.as_ref();
+            known.is_some_and(|it| it.chain.is_some()) && fed.machine.tree.fan_out() > FanOut(1)
+        },
+    },
+    Witness {
+        name: "a chain has been given up since somebody joined that may share a machine",
+        seen: |fed| {
+            let alone = |it| fed.machine.record(it).is_some_and(|record| !record.tenancy.is_daemon());
+            let known = fed.machine.pacing.as_ref().is_some_and(|it| it.places == fed.machine.tree.len());
+            known && fed.machine.tree.members().any(alone) && fed.machine.tree.fan_out() > FanOut(1)
+        },
+    },
+];
+
 /// The worlds of this family.
 pub(super) fn worlds() -> Vec<World> {
     let machines = World {
@@ -205,7 +275,15 @@ pub(super) fn worlds() -> Vec<World> {
         deep: false,
         make: |bugs| Box::new(reported(bugs)),
     };
+    let paced = World {
+        name: "controller-pace",
+        about: "what rounds cost makes a chain of machines, or a tree",
+        golden: Golden { unique: 434_662, depth: 17 },
+        deep: false,
+        make: |bugs| Box::new(paced(bugs)),
+    };
     vec![
+        paced,
         reported,
         machines,
         World {

@@ -91,6 +91,7 @@ fn config(bugs: Bugs) -> Config {
         scan: 4,
         departed_max: 0,
         reshape: Millis(10),
+        chain_max: 4,
         bugs,
     };
     Config { jobs_max: 2, members_max: 6, fan_out: FanOut(1), channel }

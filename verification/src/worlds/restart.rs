@@ -118,6 +118,7 @@ pub(crate) fn pool(bugs: Bugs) -> Pool<Channel<Address>> {
         scan: 4,
         departed_max: 0,
         reshape: Millis(10),
+        chain_max: 4,
         recovery: Millis(5000),
         bugs,
     };

@@ -56,6 +56,8 @@ pub enum Action {
     Expire(Address),
     /// The fan-out becomes larger by one.
     Reshape,
+    /// The root says that rounds take longer in this shape of the tree than they should.
+    Pace,
     /// A fault: the controller dies, and is started again without what it knew.
     Restart,
     /// A fault: a process dies; what it had sent is lost, or still arrives.
@@ -114,6 +116,7 @@ impl Action {
             Self::Leave(_) => Some(Fault::Leave),
             Self::Expire(_) => Some(Fault::Expire),
             Self::Reshape => Some(Fault::Reshape),
+            Self::Pace => Some(Fault::Pace),
             Self::Restart => Some(Fault::Restart),
             Self::Daemon(_) => Some(Fault::Daemon),
             Self::Hear(_)
@@ -393,6 +396,7 @@ impl Mesh {
         actions.extend(self.may(Fault::Join).then_some(Action::Join));
         actions.extend(self.daemons_that_may_come(setup));
         actions.extend(self.may(Fault::Reshape).then_some(Action::Reshape));
+        actions.extend(self.may(Fault::Pace).then_some(Action::Pace));
         actions.extend(self.may(Fault::Restart).then_some(Action::Restart));
         actions
     }

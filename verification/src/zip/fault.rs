@@ -27,6 +27,8 @@ pub enum Fault {
     Expire,
     /// The fan-out changes.
     Reshape,
+    /// A root says what its rounds have cost: so much that a chain takes the tree's place, or the tree the chain's.
+    Pace,
     /// A deadline passes before all have given what they will give.
     Hurry,
     /// The controller dies and is started again.
@@ -48,8 +50,8 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// All that strike in large channels: what follows a fence comes of other faults there, and no connection that keeps
-    /// what it promises repeats anything or lets it overtake.
+    /// All that strike in large channels: what follows a fence comes of other faults there, no connection that keeps
+    /// what it promises repeats anything or lets it overtake, and few of them are of machines that all have daemons.
     pub const ALL: [Self; 18] = [
         Self::Crash,
         Self::Stop,
@@ -87,6 +89,7 @@ impl Fault {
             Self::Leave => "leave",
             Self::Expire => "life that nears its end",
             Self::Reshape => "change of fan-out",
+            Self::Pace => "change between tree and chain",
             Self::Hurry => "early deadline",
             Self::Restart => "restart of the controller",
             Self::Unanswered => "call to the controller that finds nobody",

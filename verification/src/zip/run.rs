@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use cirrus_core::channel::{Tenancy, ToMember};
+use cirrus_core::channel::{Pace, Tenancy, ToMember};
 use cirrus_core::controller;
 use cirrus_core::ids::{CallId, FanOut, LinkId, Sequence};
 use cirrus_core::member::{self, Kind, Member};
@@ -184,6 +184,7 @@ impl Run<'_, '_> {
                 let wider = FanOut(self.mesh.controller.tree.fan_out().0 + 1);
                 self.todo.push_back(Inner::Controller(controller::Event::Reshape(wider)));
             }
+            Action::Pace => self.pace(),
             Action::Restart => self.restart(),
             Action::Crash(address, kept) => self.crash(address, kept),
             Action::Stop(address) => self.stop(address),
@@ -212,6 +213,18 @@ impl Run<'_, '_> {
     }
 
     /// A link breaks; what was under way is lost, or still arrives.
+    /// The root's rounds took so long in a tree that half of it is less, or longer in a chain than in the tree.
+    fn pace(&mut self) {
+        let root = self.mesh.controller.tree.root().and_then(|root| self.mesh.seats.get(&root).copied());
+        let sends = self.setup.sends.first().map(|(address, _)| *address);
+        let sender = sends.and_then(|address| self.mesh.live(address)?.machine.id);
+        let busy = if self.mesh.controller.tree.fan_out() == FanOut(1) { 40_000_000 } else { 20_000_000 };
+        let pace = Pace { rounds: 1, bytes: 1 << 30, piece: 1 << 20, busy, quickest: 0, sender };
+        if let Some(root) = root {
+            self.to(root, member::Event::Paced(pace));
+        }
+    }
+
     fn cut(&mut self, link: LinkId, kept: bool) {
         let Some(wire) = self.wire(link) else { return };
         wire.broken = true;

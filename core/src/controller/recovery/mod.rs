@@ -121,7 +121,8 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
                     ToController::Answer(_)
                     | ToController::Noted(_)
                     | ToController::Counted(_)
-                    | ToController::DaemonsNoted(_),
+                    | ToController::DaemonsNoted(_)
+                    | ToController::Paced(_),
                 ..
             }
             | Event::Expiring(_)

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
 use cirrus_core::channel::{
-    Assign, Census, Chunk, Contribution, Cut, Failure, Frame, Head, Missing, Origin, Parent, Piece, Present,
-    Probe, ProbeId, Recount, Registration, Report, Resume, Role, Roll, Roster, RoundId, Seal, Share, Spoil,
-    Standing, Submit, Sync, Tenancy, ToController, ToMember, Try, Unnamed,
+    Assign, Census, Chunk, Contribution, Cut, Failure, Frame, Head, Missing, Origin, Pace, Parent, Piece,
+    Present, Probe, ProbeId, Recount, Registration, Report, Resume, Role, Roll, Roster, RoundId, Seal, Share,
+    Spoil, Standing, Submit, Sync, Tenancy, ToController, ToMember, Try, Unnamed,
 };
 use cirrus_core::controller;
 use cirrus_core::direct::Have;
@@ -57,6 +57,14 @@ const TERM: Term = Term(stamp(4, 33));
 const OLD: Term = Term(stamp(3, 18));
 const CENSUS: Census = Census { count: 2, weight: 0x1122_3344_5566_7788 };
 const LARGER: Census = Census { count: 3, weight: 0xFFEE_DDCC_BBAA_9988 };
+const PACE: Pace = Pace {
+    rounds: 3,
+    bytes: 0x0011_2233_4455_6677,
+    piece: 1 << 20,
+    busy: 1_000_000_007,
+    quickest: 250,
+    sender: Some(OTHER),
+};
 const CUT: Cut = Cut { until: stamp(4, 22), census: CENSUS, daemons: 1 };
 const LATER: Cut = Cut { until: stamp(4, 23), census: LARGER, daemons: 2 };
 const JOB: JobId = JobId(0x0102_0304_0506_0708);
@@ -135,6 +143,7 @@ fn to_controller() -> Vec<(&'static str, ToController<Address>)> {
         ("call roll", ToController::CallRoll),
         ("check roll", ToController::CheckRoll(CUT)),
         ("missing", ToController::Missing(OTHER)),
+        ("paced", ToController::Paced(PACE)),
     ]
 }
 

@@ -17,7 +17,7 @@ use proptest::prelude::*;
 use super::golden::messages;
 use super::{Message, sample};
 
-const KINDS: [u16; 48] = [
+const KINDS: [u16; 49] = [
     handshake::kind::OPEN,
     handshake::kind::CHALLENGE,
     handshake::kind::PROOF,
@@ -37,6 +37,7 @@ const KINDS: [u16; 48] = [
     kind::COUNTED,
     kind::DAEMONS_NOTED,
     kind::CHECK_ROLL,
+    kind::PACED,
     kind::HELLO_BACK,
     kind::ACCEPTED,
     kind::REFUSED,

@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use cirrus_core::channel::{
-    Assign, Census, Chunk, Contribution, Cut, Failure, Frame, Head, Missing, Origin, Parent, Piece, Present,
-    Probe, ProbeId, Recount, Registration, Report, Resume, Role, Roll, Roster, RoundId, Seal, Share, Spoil,
-    Standing, Submit, Sync, Tenancy, ToController, ToMember, Try, Unnamed,
+    Assign, Census, Chunk, Contribution, Cut, Failure, Frame, Head, Missing, Origin, Pace, Parent, Piece,
+    Present, Probe, ProbeId, Recount, Registration, Report, Resume, Role, Roll, Roster, RoundId, Seal, Share,
+    Spoil, Standing, Submit, Sync, Tenancy, ToController, ToMember, Try, Unnamed,
 };
 use cirrus_core::controller;
 use cirrus_core::direct::Have;
@@ -69,6 +69,18 @@ fn census() -> impl Strategy<Value = Census> {
 
 fn cut() -> impl Strategy<Value = Cut> {
     (stamp(), census(), any::<u32>()).prop_map(|(until, census, daemons)| Cut { until, census, daemons })
+}
+
+fn pace() -> impl Strategy<Value = Pace> {
+    let numbers = (any::<u32>(), any::<u64>(), any::<u32>(), any::<u64>(), any::<u32>());
+    (numbers, of(member())).prop_map(|((rounds, bytes, piece, busy, quickest), sender)| Pace {
+        rounds,
+        bytes,
+        piece,
+        busy,
+        quickest,
+        sender,
+    })
 }
 
 fn address() -> impl Strategy<Value = Address> {
@@ -158,6 +170,7 @@ fn to_controller() -> impl Strategy<Value = ToController<Address>> {
         Just(ToController::CallRoll),
         cut().prop_map(ToController::CheckRoll),
         member().prop_map(ToController::Missing),
+        pace().prop_map(ToController::Paced),
     ]
 }
 

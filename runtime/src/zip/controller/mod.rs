@@ -45,6 +45,8 @@ pub use epoch::{EpochError, Epochs};
 
 /// How many members may be below each in a channel's tree, if nobody says.
 pub const FAN_OUT: FanOut = FanOut(2);
+/// How many machines may become a chain, if nobody says.
+pub const CHAIN_MAX: u32 = 64;
 /// What may wait to be taken in, of all connections together.
 const NEWS_MAX: usize = 64;
 /// Steps before what they say is written: it has room where it waits.
@@ -99,6 +101,7 @@ impl ControllerSpec {
             reconnect: Millis(25),
             departed_max: 16,
             recovery: Millis(2000),
+            chain_max: CHAIN_MAX,
             ..controller::Config::default()
         };
         let config = Config { jobs_max: 1, members_max: job.limits.reserve(), fan_out: FAN_OUT, channel };

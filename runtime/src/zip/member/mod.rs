@@ -21,10 +21,12 @@ mod contact;
 mod effects;
 mod machines;
 mod news;
+mod pacing;
 mod reducing;
 
 use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use bytes::Bytes;
 use cirrus_core::channel::{Role, Tenancy, ToController, ToMember};
@@ -44,6 +46,7 @@ use self::application::Application;
 use self::connections::{Connections, End as Connected, Nth, Route, Task};
 use self::contact::Outbox;
 use self::machines::Machines;
+use self::pacing::Pacing;
 use self::reducing::Results;
 use super::background::Background;
 use super::daemon::{House, Housed};
@@ -169,6 +172,8 @@ struct Shell<M: Transport> {
     timers: Timers<Timer>,
     todo: VecDeque<Todo>,
     application: Application,
+    /// What rounds cost: of machines, which may be a tree or a chain.
+    pacing: Option<Pacing>,
     /// Machines beside the member that have not finished what they had begun, once the application leaves.
     undrained: Option<u32>,
     over: Option<End>,
@@ -222,6 +227,7 @@ pub(super) async fn join_housed<M: Transport>(place: Place<M>, spec: Spec) -> Re
     let (answer, joined) = oneshot::channel();
     let (calls, called) = mpsc::channel(CALLS_MAX);
     let (settings, name, house) = (place.settings.clone(), spec.name.clone(), spec.house.clone());
+    let tenancy = spec.tenancy;
     let results = Results::of(spec.member.kind, spec.role.receives());
     let ended = Arc::new(OnceLock::new());
     let Machines { member, messages, shuffle, seat } = Machines::new(&spec, &address, &settings);
@@ -241,6 +247,7 @@ pub(super) async fn join_housed<M: Transport>(place: Place<M>, spec: Spec) -> Re
         todo: VecDeque::new(),
         application: Application::new(spec.name.clone(), results, answer),
         spec,
+        pacing: tenancy.is_daemon().then(Pacing::default),
         undrained: None,
         over: None,
         ended: ended.clone(),
@@ -347,9 +354,15 @@ impl<M: Transport> Shell<M> {
             match todo {
                 Todo::Member(event) => {
                     let asked = effects::Asked::of(&event);
+                    if let Some(pacing) = &mut self.pacing {
+                        pacing.hears(self.member.machine(), &event);
+                    }
                     let mut effects = self.member.step(event);
                     effects.drain(..).for_each(|effect| self.of_member(asked, effect));
                     self.member.recycle(effects);
+                    let pacing = self.pacing.as_mut();
+                    let pace = pacing.and_then(|it| it.stepped(self.member.machine(), Instant::now));
+                    self.todo.extend(pace.map(|pace| Todo::Member(member::Event::Paced(pace))));
                 }
                 Todo::Shuffle(event) => self.shuffles(event),
                 Todo::Messages(event) => {

@@ -355,6 +355,7 @@ impl Episode {
                 | Action::Join
                 | Action::Daemon(_)
                 | Action::Reshape
+                | Action::Pace
                 | Action::Lapse
                 | Action::Fire(Timer::Controller(_))
         );
@@ -454,6 +455,7 @@ fn can_arrive(setup: &Setup, mesh: &Mesh, action: Action) -> bool {
         | Action::Leave(_)
         | Action::Expire(_)
         | Action::Reshape
+        | Action::Pace
         | Action::Restart
         | Action::Crash(..)
         | Action::Stop(_)

@@ -137,6 +137,8 @@ impl Report {
 /// Whose rules are those of channels.
 pub const OF_CHANNELS: &[Part] = &[Part::Controller, Part::Member, Part::Mesh, Part::Shuffle, Part::Messages];
 
+const PACED: &str = "simulated channels are seldom of machines that all have daemons; the worlds see it";
+
 /// Rules whose case does not arise in a simulated channel, or not in every campaign, and why.
 pub const CANNOT_ARISE: &[(RuleName, &str)] = &[
     (
@@ -144,6 +146,9 @@ pub const CANNOT_ARISE: &[(RuleName, &str)] = &[
         "a member must call the roll in the time in which a restarted controller waits, which few channels see; \
      the worlds see it",
     ),
+    (controller::pacing::rules::ROOT_PACES, PACED),
+    (controller::pacing::rules::MACHINES_CHAINED, PACED),
+    (controller::pacing::rules::CHAIN_PAYS, PACED),
     (
         shuffle::rules::LEFT_OUT,
         "one who lives must be declared dead, a round be called without it, and the controller forget it before it \

@@ -77,7 +77,7 @@ pub(super) fn strike(mesh: &Mesh, fault: Fault, random: &mut Random) -> Option<A
             let kept = random.below(2) == 0;
             random.pick(&pipes).map(|pair| Action::BreakPipe(*pair, kept))
         }
-        Fault::Fence | Fault::Repeat | Fault::Overtake => None, // Not of those that strike here.
+        Fault::Pace | Fault::Fence | Fault::Repeat | Fault::Overtake => None, // Not of those that strike here.
         Fault::Daemon => daemon(mesh, random),
         Fault::Unanswered => unanswered(mesh, random).or_else(|| strike(mesh, Fault::BreakControl, random)),
         Fault::Overdue => overdue(mesh, random).or_else(|| strike(mesh, Fault::Leave, random)),

@@ -2,6 +2,7 @@
 
 mod alone;
 mod broadcast;
+mod chain;
 mod daemon;
 mod deadline;
 mod deep;
@@ -92,6 +93,7 @@ fn system(small: &Small, bugs: Bugs) -> Zip {
             departed_max: if small.kind.reduces() { small.named } else { 0 },
             scan: 4,
             reshape: Millis(10),
+            chain_max: 4,
             recovery: Millis(5000),
             bugs,
         },
@@ -149,6 +151,7 @@ pub(super) fn worlds() -> Vec<World> {
     [
         broadcast::worlds(),
         alone::worlds(),
+        chain::worlds(),
         daemon::worlds(),
         recovery::worlds(),
         reduce::worlds(),
