@@ -66,6 +66,7 @@ impl Scene {
             | Step::Daemon(_)
             | Step::Leave(_)
             | Step::Reshape
+            | Step::Pace
             | Step::Restart
             | Step::Call(_)
             | Step::Crash(..)
@@ -134,6 +135,7 @@ impl Scene {
                 None => return Err("there is no such connection".to_owned()),
             },
             Step::Reshape => Action::Reshape,
+            Step::Pace => Action::Pace,
             Step::Restart => Action::Restart,
             Step::Call(who) => {
                 let process = self.mesh.live(who).ok_or("that member is not there")?;

@@ -14,6 +14,7 @@
 //! say 1>0 "2 pieces"                member 1 sends a message of two pieces to member 0
 //! hear 0<1                          member 0 waits for a message of member 1
 //! reshape                           the fan-out becomes larger by one
+//! pace                              the root says that rounds take too long in a tree, or in a chain
 //! restart                           the controller dies, and is started again without what it knew
 //! call 1                            member 1 calls the controller again
 //! crash 0                           the process of member 0 dies; what it had sent is lost
@@ -97,6 +98,7 @@ pub(super) enum Step {
     Say(u32, u32, u32),
     HearOf(u32, u32),
     Reshape,
+    Pace,
     Restart,
     Call(u32),
     Crash(u32, bool),
@@ -138,6 +140,7 @@ pub(super) fn parse(line: &str) -> Result<Line, String> {
             Step::HearOf(number(who)?, number(of)?)
         }
         ["reshape"] => Step::Reshape,
+        ["pace"] => Step::Pace,
         ["restart"] => Step::Restart,
         ["call", who] => Step::Call(number(who)?),
         ["crash", who] => Step::Crash(number(who)?, false),
