@@ -8,13 +8,15 @@
 //! ```text
 //!   root                                 controller
 //!    | Paced(rounds, bytes, busy) ------> |  a chain would take 0.7 of that, or less
-//!    | <----------------- Assign, to all  |  fan-out 1, and whose values they are sits at the root
+//!    | <----------------- Assign, to all  |  fan-out 1, and whose values they are sits at the end
 //!    | Paced(rounds, bytes, busy) ------> |  more than 0.85 of what the tree takes: back to its own fan-out
 //! ```
 //!
 //! A chain is made of machines alone, each with its daemon: processes that may share a machine have nothing to gain. It
-//! heals like any tree. It is judged by rounds that begin at its root: as long as they come from elsewhere, or are handled
-//! there, it stays. What was measured is forgotten when somebody takes a place or leaves one.
+//! heals like any tree. Values that go to all come from its end or from its root, and those for one are handled at its
+//! root, or a link would carry them twice; it is not judged before that is so. A sender is not made the root, since what
+//! others have half sent would be aborted; a reduce is only begun again. What was measured is forgotten when somebody takes
+//! a place or leaves one.
 
 pub mod rules;
 #[cfg(test)]
@@ -147,18 +149,16 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
             pacing = Pacing { own: pacing.own, ..fresh };
         }
         let chained = fan_out == FanOut(1);
-        let favourite = self.favourite(pace).filter(|it| Some(*it) != self.tree.root());
+        let misplaced = self.misplaced(pace);
         // What a chain costs that begins in the wrong place says nothing of the one that there should be.
-        let judged = !chained || favourite.is_none();
+        let judged = !chained || misplaced.is_none();
         let chain = self.can_chain(config) && (!judged || pacing.chains(config, chained, pace));
-        // Senders that take turns do not make the root change every time.
+        // Senders that take turns do not change places every time.
         let twice = self.handler.is_some() || pacing.sender == pace.sender;
         pacing.sender = pace.sender;
         let mut told = Vec::new();
-        if let (Some(root), Some(favourite)) = (self.tree.root(), favourite.filter(|_| chain))
-            && (twice || !chained)
-        {
-            let _ = self.tree.swap(root, favourite, &mut told);
+        if let Some((one, other)) = misplaced.filter(|_| chain && (twice || !chained)) {
+            let _ = self.tree.swap(one, other, &mut told);
         }
         let target = if chain { FanOut(1) } else { pacing.own };
         if self.tree.reshape(target) {
@@ -178,10 +178,14 @@ impl<A: Clone + Debug + Eq + Hash> Channel<A> {
         few && (self.tree.members().all(machine) || config.bugs.has(Bug::LambdasChained))
     }
 
-    /// Where a chain should begin: at the machine from which all values come, or at which they are handled.
-    fn favourite(&self, pace: &Pace) -> Option<MemberId> {
+    /// The machine from which all values come, or at which they are handled, and whose place it should have in a chain; if it
+    /// has another one.
+    fn misplaced(&self, pace: &Pace) -> Option<(MemberId, MemberId)> {
         let member = self.handler.or(pace.sender)?;
-        let seated = self.tree.place(member).map(|_| member);
-        seated.or_else(|| self.tree.lodging(member).map(|edge| edge.member))
+        let lodging = || self.tree.lodging(member).map(|edge| edge.member);
+        let seated = self.tree.place(member).map(|_| member).or_else(lodging)?;
+        let (root, last) = (self.tree.root()?, self.tree.members().next_back()?);
+        let place = if self.handler.is_some() || seated == root { root } else { last };
+        (seated != place).then_some((seated, place))
     }
 }

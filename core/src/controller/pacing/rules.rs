@@ -52,8 +52,7 @@ pub(in super::super) fn chain_pays<A: Clone + Debug + Eq + Hash>(step: &Step<'_,
     let Some(tree) = known.tree.filter(|_| chained && known.places == step.before.tree.len()) else {
         return Verdict::Idle;
     };
-    let elsewhere = step.before.favourite(pace).is_some_and(|it| it != member);
-    if elsewhere || Cost::measured(pace).of(pace) < tree.of(pace) {
+    if step.before.misplaced(pace).is_some() || Cost::measured(pace).of(pace) < tree.of(pace) {
         return Verdict::Idle;
     }
     let back = step.after.tree.fan_out() > FanOut(1);
