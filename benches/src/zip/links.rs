@@ -51,29 +51,7 @@ pub(super) fn run(options: &Options, watch: &Watch) -> Result<(), Error> {
         format!("{:.1} MB/s of {:.1} nominal", stream / 1e6, nominal / 1e6),
     );
     let (address, _controller) = host(&network, FanOut(options.fan_out))?;
-    let lambdas = options.lambdas as usize;
-    let (mut daemons, mut team) = (Vec::new(), Team(Vec::new()));
-    let program = std::env::current_exe()?;
-    if options.daemon {
-        let bytes = (lambdas + 8) * large / 4 * 5 + (64 << 20);
-        for nth in 1..=machines {
-            let command = network.command(nth, &program);
-            daemons.push(daemon::Running::spawn(command, &address, TOKEN, bytes, nth)?);
-            watch.admit(&daemons[nth - 1].child)?;
-        }
-    }
-    for nth in (1..=machines).flat_map(|nth| std::iter::repeat_n(nth, lambdas)) {
-        let mut command = network.command(nth, &program);
-        if let Some(daemon) = daemons.get(nth - 1) {
-            command.env(DAEMON_VARIABLE, &daemon.socket);
-        }
-        let member = Member::spawn(command, &address, machines * lambdas)?;
-        watch.admit(&member.child)?;
-        team.0.push(member);
-    }
-    for member in &mut team.0 {
-        member.hear()?;
-    }
+    let mut team = Team::start(options, &network, &address, watch)?;
     for (order, what) in [
         ("root-broadcast", "broadcast from the tree's root"),
         ("broadcast", "broadcast from another member"),
@@ -82,21 +60,18 @@ pub(super) fn run(options: &Options, watch: &Watch) -> Result<(), Error> {
         // A reign's first rounds say what a chain would bring, and the next ones whether it does.
         for _ in 0..if options.daemon { TRIALS } else { 0 } {
             watch.check()?;
-            let seconds = slowest(&mut team.0, order, large, ROUNDS)?;
+            let seconds = slowest(&mut team.members, order, large, ROUNDS)?;
             figure(&format!("{what}, before"), format!("{seconds:.2} s"));
         }
-        let mut best: Option<(f64, Vec<[u64; 2]>)> = None;
+        let mut best = Round { seconds: f64::INFINITY, moved: Vec::new() };
         for _ in 0..options.repeat.max(1) {
             watch.check()?;
-            let before = network.counters()?;
-            let seconds = slowest(&mut team.0, order, large, ROUNDS)?;
-            let moved = network.counters()?.into_iter().zip(before);
-            let moved = moved.map(|(now, before)| [now[0] - before[0], now[1] - before[1]]).collect();
-            if best.as_ref().is_none_or(|(least, _)| seconds < *least) {
-                best = Some((seconds, moved));
+            let round = Round::measure(&network, &mut team, order, large)?;
+            if round.seconds < best.seconds {
+                best = round;
             }
         }
-        let Some((seconds, moved)) = best else { continue };
+        let Round { seconds, moved } = best;
         let ratio = seconds / (large as f64 / nominal);
         let real = seconds / (large as f64 / stream);
         figure(
@@ -113,12 +88,64 @@ pub(super) fn run(options: &Options, watch: &Watch) -> Result<(), Error> {
     Ok(())
 }
 
-/// The processes; killed if they do not end by themselves.
-struct Team(Vec<Member>);
+/// A round that was measured.
+struct Round {
+    seconds: f64,
+    /// Bytes that entered and left each machine.
+    moved: Vec<[u64; 2]>,
+}
+
+impl Round {
+    fn measure(network: &Network, team: &mut Team, order: &str, large: usize) -> Result<Self, Error> {
+        let before = network.counters()?;
+        let seconds = slowest(&mut team.members, order, large, ROUNDS)?;
+        let moved = network.counters()?.into_iter().zip(before);
+        let moved = moved.map(|(now, before)| [now[0] - before[0], now[1] - before[1]]).collect();
+        Ok(Self { seconds, moved })
+    }
+}
+
+/// The processes, and the daemons of their machines; killed if they do not end by themselves.
+struct Team {
+    members: Vec<Member>,
+    daemons: Vec<daemon::Running>,
+}
+
+impl Team {
+    /// So many on each machine, which have joined.
+    fn start(options: &Options, network: &Network, controller: &str, watch: &Watch) -> Result<Self, Error> {
+        let (machines, lambdas) = (options.machines, options.lambdas as usize);
+        let program = std::env::current_exe()?;
+        let mut daemons = Vec::new();
+        if options.daemon {
+            let bytes = (lambdas + 8) * options.large / 4 * 5 + (64 << 20);
+            for nth in 1..=machines {
+                let command = network.command(nth, &program);
+                let daemon = daemon::Running::spawn(command, controller, TOKEN, bytes, nth)?;
+                watch.admit(&daemon.child)?;
+                daemons.push(daemon);
+            }
+        }
+        let mut team = Self { members: Vec::new(), daemons: daemons };
+        for nth in (1..=machines).flat_map(|nth| std::iter::repeat_n(nth, lambdas)) {
+            let mut command = network.command(nth, &program);
+            if let Some(daemon) = team.daemons.get(nth - 1) {
+                command.env(DAEMON_VARIABLE, &daemon.socket);
+            }
+            let member = Member::spawn(command, controller, machines * lambdas)?;
+            watch.admit(&member.child)?;
+            team.members.push(member);
+        }
+        for member in &mut team.members {
+            member.hear()?;
+        }
+        Ok(team)
+    }
+}
 
 impl Drop for Team {
     fn drop(&mut self) {
-        for member in &mut self.0 {
+        for member in &mut self.members {
             let _ = member.child.kill();
             let _ = member.child.wait();
         }

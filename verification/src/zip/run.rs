@@ -148,20 +148,7 @@ impl Run<'_, '_> {
             Action::Up(link) => self.up(link),
             Action::Down(link) => self.down(link),
             Action::ConnectRoot(address) => self.connect_root(address),
-            Action::DirectUp(address) => {
-                let Some(from) = self.mesh.live(address).and_then(|process| process.machine.id) else {
-                    return;
-                };
-                let Some(direct) = self.process(address).and_then(|process| process.direct.as_mut()) else {
-                    return;
-                };
-                let to = direct.to;
-                match direct.up.pop_front() {
-                    Some(ToRoot::Submit(submit)) => self.to(to, member::Event::Submitted { from, submit }),
-                    Some(ToRoot::Collect(resume)) => self.to(to, member::Event::Collected { from, resume }),
-                    None => {}
-                }
-            }
+            Action::DirectUp(address) => self.direct_up(address),
             Action::DirectDown(address) => self.direct_down(address),
             Action::Lapse => {
                 if let Some(root) = self.mesh.controller.tree.root() {
@@ -212,7 +199,18 @@ impl Run<'_, '_> {
         }
     }
 
-    /// A link breaks; what was under way is lost, or still arrives.
+    /// A piece, or a word, of a member reaches the root.
+    fn direct_up(&mut self, address: Address) {
+        let Some(from) = self.mesh.live(address).and_then(|process| process.machine.id) else { return };
+        let Some(direct) = self.process(address).and_then(|process| process.direct.as_mut()) else { return };
+        let to = direct.to;
+        match direct.up.pop_front() {
+            Some(ToRoot::Submit(submit)) => self.to(to, member::Event::Submitted { from, submit }),
+            Some(ToRoot::Collect(resume)) => self.to(to, member::Event::Collected { from, resume }),
+            None => {}
+        }
+    }
+
     /// The root's rounds took so long in a tree that half of it is less, or longer in a chain than in the tree.
     fn pace(&mut self) {
         let root = self.mesh.controller.tree.root().and_then(|root| self.mesh.seats.get(&root).copied());
@@ -225,6 +223,7 @@ impl Run<'_, '_> {
         }
     }
 
+    /// A link breaks; what was under way is lost, or still arrives.
     fn cut(&mut self, link: LinkId, kept: bool) {
         let Some(wire) = self.wire(link) else { return };
         wire.broken = true;
