@@ -11,11 +11,13 @@
 //! | [`stops`] | processes that stand still for longer than a lease |
 //! | [`partitions`] | members, and a controller, that nobody can reach for a while |
 //! | [`memory`] | one who takes nothing, and one who passes on much: what they hold |
+//! | [`daemons`] | a machine's daemon that is lied to, and what is left of the dead |
 //! | [`hostile`] | connections of strangers |
 //!
 //! Members go through rounds without a pause while something is done to one of them, so that it happens in the midst of a
 //! round. Nothing waits for time: each wait is for something that is said, and has a deadline of its own.
 
+mod daemons;
 mod hostile;
 mod kills;
 mod links;

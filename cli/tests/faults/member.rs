@@ -99,6 +99,11 @@ pub(crate) enum Order {
     Last {
         channel: String,
     },
+    /// Waits until it shares memory with others of its machine, or does not any more: [`Report::Done`].
+    Shares {
+        channel: String,
+        shared: bool,
+    },
     /// Who is there: [`Report::Members`].
     Members {
         channel: String,
@@ -313,6 +318,12 @@ async fn carry_out(order: u64, what: Order, shared: &Shared) -> Result<Report, Z
             receive(order, &seat).await?;
         }
         Order::Last { channel } => shared.find(&channel).1.store(true, Ordering::Relaxed),
+        Order::Shares { channel, shared: wanted } => {
+            let (seat, _) = shared.find(&channel);
+            while seat.channel().array(1).await.is_shared() != wanted {
+                tokio::task::yield_now().await;
+            }
+        }
         Order::Members { channel } => {
             let members = shared.find(&channel).0.channel().members().await?;
             return Ok(Report::Members(members.into_iter().map(in_words).collect()));

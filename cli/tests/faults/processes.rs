@@ -4,11 +4,13 @@ use std::collections::VecDeque;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use cirrus_runtime::fleet::launcher::PARENT_VARIABLE;
+use cirrus_runtime::zip::daemon::DAEMON_VARIABLE;
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
@@ -84,7 +86,14 @@ impl std::ops::Deref for Process {
 }
 
 impl Process {
-    fn start(command: &mut Command) -> Self {
+    /// Ctrl-C, and waits for its end.
+    pub(crate) fn interrupt(&mut self) {
+        self.handle.signal(Signal::INT);
+        self.child.wait().expect("it is a child of this process");
+    }
+
+    /// Its standard error is kept.
+    pub(crate) fn start(command: &mut Command) -> Self {
         let mut child = command.stderr(Stdio::piped()).spawn().expect("it starts");
         let log = Log::of(child.stderr.take().expect("it is a pipe"));
         let handle = Handle { id: child.id(), log };
@@ -93,6 +102,11 @@ impl Process {
 }
 
 impl Handle {
+    /// The system's number of it.
+    pub(crate) fn id(&self) -> u32 {
+        self.id
+    }
+
     /// Another one.
     pub(crate) fn handle(&self) -> Self {
         self.clone()
@@ -154,6 +168,8 @@ pub(crate) enum Way {
     Faulty,
     /// In a network namespace.
     Inside(String),
+    /// It may have a daemon, which listens at this Unix socket.
+    Lodging(String),
 }
 
 impl Way {
@@ -206,6 +222,11 @@ impl Controller {
         self.process = None;
     }
 
+    /// The folder in which it runs: its token is there, in the file `token`.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
     /// Its process.
     pub(crate) fn process(&self) -> &Process {
         self.process.as_ref().expect("it runs")
@@ -256,6 +277,10 @@ impl Member {
         if matches!(way, Way::Faulty) {
             command.env(FAULTY_VARIABLE, "yes");
         }
+        match way {
+            Way::Lodging(socket) => command.env(DAEMON_VARIABLE, socket),
+            Way::Plain | Way::Faulty | Way::Inside(_) => command.env_remove(DAEMON_VARIABLE),
+        };
         let mut process = Process::start(command.stdin(Stdio::piped()).stdout(Stdio::piped()));
         let orders = process.child.stdin.take().expect("it is a pipe");
         let words = BufReader::new(process.child.stdout.take().expect("it is a pipe"));
