@@ -126,7 +126,7 @@ impl Team {
                 daemons.push(daemon);
             }
         }
-        let mut team = Self { members: Vec::new(), daemons: daemons };
+        let mut team = Self { members: Vec::new(), daemons };
         for nth in (1..=machines).flat_map(|nth| std::iter::repeat_n(nth, lambdas)) {
             let mut command = network.command(nth, &program);
             if let Some(daemon) = team.daemons.get(nth - 1) {
